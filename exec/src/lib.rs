@@ -1,0 +1,1 @@
+//! Runs an ONNX model in tract and collects statistics while it runs.

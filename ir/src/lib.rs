@@ -1,0 +1,1 @@
+//! The graph of an ONNX model: values, shapes, patterns, patches, validation, text.

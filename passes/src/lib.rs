@@ -1,0 +1,1 @@
+//! The passes: eliminate, fold, fuse, quantize, prune.

@@ -1,0 +1,1 @@
+//! ONNX wire types: zero-copy reading, streaming writing, external data, limits.

@@ -1,0 +1,1 @@
+//! Makes ONNX models smaller and faster, and proves that they still do their job.
