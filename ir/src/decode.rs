@@ -1,0 +1,585 @@
+//! `ModelProto` to [`Model`].
+use crate::node::Order;
+use crate::patch::uses_of;
+use crate::tensor::{Notes, TensorError, element_count};
+use crate::{
+    Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, NodeId, OpsetImports, Tensor,
+    Value, ValueId, ValueType, infer,
+};
+use bytes::Bytes;
+use lapidary_proto::onnx;
+use onnx::attribute_proto::AttributeType;
+use rustc_hash::FxHashSet;
+use std::sync::Arc;
+
+/// Subgraphs nested deeper than this are refused, as ONNX Runtime does.
+pub const MAX_DEPTH: usize = 32;
+
+/// Gives the bytes of a tensor whose data is in another file.
+pub type LoadExternal<'a> = dyn Fn(&onnx::TensorProto) -> Result<Bytes, BoxedError> + 'a;
+
+/// An error of whatever loads external data.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a `ModelProto` is no model.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// There is no graph.
+    #[error("the model has no graph")]
+    NoGraph,
+    /// There is no `opset_import`.
+    #[error("the model imports no operator set")]
+    NoOpset,
+    /// A subgraph is nested too deeply.
+    #[error("subgraphs are nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    /// A value has no name.
+    #[error("{what} {index} of graph `{graph}` has no name")]
+    Unnamed {
+        /// Input, output, or initializer.
+        what: &'static str,
+        /// Its position.
+        index: usize,
+        /// The graph.
+        graph: String,
+    },
+    /// Two values of a graph have the same name.
+    #[error("{what} `{name}` has the name of another value of graph `{graph}`")]
+    DuplicateName {
+        /// What the second one is.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The graph.
+        graph: String,
+    },
+    /// A graph output that nothing makes.
+    #[error("graph output `{name}` is made by no node, input or initializer")]
+    UnknownOutput {
+        /// The name.
+        name: String,
+    },
+    /// A problem in a node.
+    #[error("node `{name}` ({op_type})")]
+    Node {
+        /// The node's name, or that of its first output.
+        name: String,
+        /// The operator.
+        op_type: String,
+        /// The problem.
+        #[source]
+        source: Box<NodeError>,
+    },
+    /// A problem in an initializer.
+    #[error("initializer `{name}`")]
+    Initializer {
+        /// Its name.
+        name: String,
+        /// The problem.
+        #[source]
+        source: TensorDecodeError,
+    },
+}
+
+/// What can be wrong with a node.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// An input that nothing makes.
+    #[error("input {slot} reads `{name}`, which no node, input or initializer makes")]
+    UnknownInput {
+        /// Which input.
+        slot: usize,
+        /// What it names.
+        name: String,
+    },
+    /// A subgraph reads a value that no enclosing graph has.
+    #[error("subgraph `{attribute}` reads `{name}`, which no enclosing graph makes")]
+    UnknownCapture {
+        /// The attribute that holds the subgraph.
+        attribute: String,
+        /// What it names.
+        name: String,
+    },
+    /// Two attributes have the same name.
+    #[error("attribute `{0}` is given twice")]
+    DuplicateAttribute(String),
+    /// A tensor attribute is malformed.
+    #[error("attribute `{name}`")]
+    Tensor {
+        /// The attribute.
+        name: String,
+        /// The problem.
+        #[source]
+        source: TensorDecodeError,
+    },
+    /// A subgraph is malformed.
+    #[error("subgraph `{name}`")]
+    Subgraph {
+        /// The attribute.
+        name: String,
+        /// The problem.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+/// Why a `TensorProto` is no tensor.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorDecodeError {
+    /// Type, dimensions and data do not agree.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// Data is in more than one field.
+    #[error("data is in {0}, expected one field")]
+    TwoFields(String),
+    /// Strings can't be raw.
+    #[error("string data is in raw_data, expected string_data")]
+    RawStrings,
+    /// The data is in another file, which can't be read.
+    #[error("{0}")]
+    External(#[source] BoxedError),
+    /// Segments were never implemented by anyone.
+    #[error("the tensor is a segment of another one, which is not supported")]
+    Segment,
+}
+
+impl Model {
+    /// Turns the wire form into a graph. Tensor bytes are shared, not copied.
+    ///
+    /// # Errors
+    /// When the model is malformed; the error names the place.
+    pub fn decode(mut proto: onnx::ModelProto, load: &LoadExternal<'_>) -> Result<Self, DecodeError> {
+        let graph = proto.graph.take().ok_or(DecodeError::NoGraph)?;
+        let imports = proto.opset_import.iter();
+        let opsets = OpsetImports::new(
+            imports.map(|i| (i.domain.clone().unwrap_or_default(), i.version.unwrap_or(0))),
+        );
+        if opsets.entries().is_empty() {
+            return Err(DecodeError::NoOpset);
+        }
+        let external_data = has_external_data(&graph);
+        let mut foreign_names = FxHashSet::default();
+        if graph.node.iter().any(has_subgraph) {
+            collect_names(&graph, &mut foreign_names, 0)?;
+        }
+        let scope = Scope { load, opsets: Arc::new(opsets), foreign_names: Arc::new(foreign_names) };
+        let (graph, captured) = scope.graph(graph, 0, &|_| false)?;
+        debug_assert!(captured.is_empty(), "the main graph captures nothing");
+        Ok(Self { graph, external_data, rest: proto })
+    }
+}
+
+fn has_external_data(graph: &onnx::GraphProto) -> bool {
+    let external = onnx::tensor_proto::DataLocation::External as i32;
+    graph.initializer.iter().any(|tensor| tensor.data_location == Some(external))
+}
+
+fn has_subgraph(node: &onnx::NodeProto) -> bool {
+    node.attribute.iter().any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty())
+}
+
+/// Every name of a value in `graph` and below.
+fn collect_names(
+    graph: &onnx::GraphProto,
+    names: &mut FxHashSet<String>,
+    depth: usize,
+) -> Result<(), DecodeError> {
+    if depth > MAX_DEPTH {
+        return Err(DecodeError::TooDeep);
+    }
+    let infos = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
+    names.extend(infos.filter_map(|info| info.name.clone()));
+    names.extend(graph.initializer.iter().filter_map(|tensor| tensor.name.clone()));
+    for node in &graph.node {
+        names.extend(node.input.iter().chain(&node.output).cloned());
+        for attribute in &node.attribute {
+            for graph in attribute.g.as_deref().into_iter().chain(&attribute.graphs) {
+                collect_names(graph, names, depth + 1)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is the same for every graph of a model.
+struct Scope<'a> {
+    load: &'a LoadExternal<'a>,
+    opsets: Arc<OpsetImports>,
+    foreign_names: Arc<FxHashSet<String>>,
+}
+
+impl Scope<'_> {
+    /// Decodes a graph; returns also the names it reads from enclosing graphs, which `outer`
+    /// says exist.
+    fn graph(
+        &self,
+        mut proto: onnx::GraphProto,
+        depth: usize,
+        outer: &dyn Fn(&str) -> bool,
+    ) -> Result<(Graph, Vec<String>), DecodeError> {
+        if depth > MAX_DEPTH {
+            return Err(DecodeError::TooDeep);
+        }
+        let nodes = std::mem::take(&mut proto.node);
+        let mut graph = Graph {
+            opsets: self.opsets.clone(),
+            foreign_names: self.foreign_names.clone(),
+            ..Graph::default()
+        };
+        let name = proto.name.clone().unwrap_or_default();
+        for (index, info) in std::mem::take(&mut proto.input).into_iter().enumerate() {
+            let id = graph.declare("input", index, info.name.clone(), &name)?;
+            graph.inputs.push(id);
+            let value = graph.value_mut(id);
+            value.is_input = true;
+            value.describe(info);
+        }
+        for (index, tensor) in std::mem::take(&mut proto.initializer).into_iter().enumerate() {
+            self.initializer(&mut graph, index, tensor, &name)?;
+        }
+        for (index, sparse) in proto.sparse_initializer.iter().enumerate() {
+            let sparse_name = sparse.values.as_ref().and_then(|values| values.name.clone());
+            graph.declare("sparse initializer", index, sparse_name, &name)?;
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            for (slot, output) in node.output.iter().enumerate() {
+                if output.is_empty() {
+                    continue;
+                }
+                let id = graph.declare("node output", index, Some(output.clone()), &name)?;
+                graph.value_mut(id).producer = Some((NodeId(index as u32), slot as u32));
+            }
+        }
+        self.infos(&mut graph, &mut proto);
+        let mut captured = Vec::new();
+        for (index, node) in nodes.into_iter().enumerate() {
+            let (label, op_type) = (node_label(&node), node.op_type.clone().unwrap_or_default());
+            self.node(&mut graph, index, node, depth, outer, &mut captured).map_err(|source| {
+                DecodeError::Node { name: label, op_type, source: Box::new(source) }
+            })?;
+        }
+        for (index, info) in std::mem::take(&mut proto.output).into_iter().enumerate() {
+            let output = info.name.clone().filter(|output| !output.is_empty());
+            let Some(output) = output else {
+                return Err(DecodeError::Unnamed { what: "output", index, graph: name });
+            };
+            let Some(id) = graph.resolve(&output, outer, &mut captured) else {
+                return Err(DecodeError::UnknownOutput { name: output });
+            };
+            graph.outputs.push(id);
+            let value = graph.value_mut(id);
+            value.is_output = true;
+            if !value.is_input {
+                value.describe(info);
+            }
+        }
+        graph.rest = proto;
+        Ok((graph, captured))
+    }
+
+    fn initializer(
+        &self,
+        graph: &mut Graph,
+        index: usize,
+        mut proto: onnx::TensorProto,
+        graph_name: &str,
+    ) -> Result<(), DecodeError> {
+        let name = proto.name.take().filter(|name| !name.is_empty());
+        let Some(name) = name else {
+            let graph = graph_name.to_owned();
+            return Err(DecodeError::Unnamed { what: "initializer", index, graph });
+        };
+        proto.name = Some(name.clone());
+        let tensor = tensor(proto, self.load)
+            .map_err(|source| DecodeError::Initializer { name: name.clone(), source })?;
+        let id = match graph.find(&name) {
+            Some(id) if graph.value(id).is_input && graph.value(id).initializer.is_none() => id,
+            _ => graph.declare("initializer", index, Some(name), graph_name)?,
+        };
+        let value = graph.value_mut(id);
+        value.ty = infer::tensor_type(&tensor);
+        value.initializer = Some(Arc::new(tensor));
+        graph.initializers.push(id);
+        Ok(())
+    }
+
+    /// Attaches `value_info`; entries about names the graph does not have stay as they are.
+    fn infos(&self, graph: &mut Graph, proto: &mut onnx::GraphProto) {
+        for info in std::mem::take(&mut proto.value_info) {
+            let id = info.name.as_deref().and_then(|name| graph.find(name));
+            match id {
+                Some(id) if graph.value(id).declared.is_none() => {
+                    graph.value_infos.push(id);
+                    graph.value_mut(id).describe(info);
+                }
+                _ => proto.value_info.push(info),
+            }
+        }
+    }
+
+    fn node(
+        &self,
+        graph: &mut Graph,
+        index: usize,
+        mut proto: onnx::NodeProto,
+        depth: usize,
+        outer: &dyn Fn(&str) -> bool,
+        captured: &mut Vec<String>,
+    ) -> Result<(), NodeError> {
+        let id = NodeId(index as u32);
+        let mut inputs = Vec::with_capacity(proto.input.len());
+        for (slot, name) in std::mem::take(&mut proto.input).into_iter().enumerate() {
+            if name.is_empty() {
+                inputs.push(None);
+                continue;
+            }
+            let value = graph.resolve(&name, outer, captured);
+            inputs.push(Some(value.ok_or(NodeError::UnknownInput { slot, name })?));
+        }
+        let outputs = proto.output.iter().map(|name| graph.find(name)).collect();
+        proto.output.clear();
+        let mut node = Node {
+            name: proto.name.take().unwrap_or_default(),
+            domain: proto.domain.take().unwrap_or_default(),
+            op_type: proto.op_type.take().unwrap_or_default(),
+            inputs,
+            outputs,
+            attributes: Vec::with_capacity(proto.attribute.len()),
+            captured: Vec::new(),
+            order: Order(index as u32, 0),
+            rest: None,
+        };
+        for attribute in std::mem::take(&mut proto.attribute) {
+            let attribute = self.attribute(graph, &mut node, attribute, depth, outer, captured)?;
+            if node.attributes.iter().any(|other| other.name == attribute.name) {
+                return Err(NodeError::DuplicateAttribute(attribute.name));
+            }
+            node.attributes.push(attribute);
+        }
+        if proto != onnx::NodeProto::default() {
+            node.rest = Some(Box::new(proto));
+        }
+        for (value, used) in uses_of(id, &node) {
+            graph.value_mut(value).uses.insert(used);
+        }
+        debug_assert_eq!(graph.nodes.len(), index, "nodes are decoded in order");
+        graph.nodes.push(Some(node));
+        Ok(())
+    }
+
+    fn attribute(
+        &self,
+        graph: &mut Graph,
+        node: &mut Node,
+        mut proto: onnx::AttributeProto,
+        depth: usize,
+        outer: &dyn Fn(&str) -> bool,
+        captured: &mut Vec<String>,
+    ) -> Result<Attribute, NodeError> {
+        let name = proto.name.clone().unwrap_or_default();
+        let doc_string = proto.doc_string.clone();
+        let kind = if proto.ref_attr_name.is_some() { None } else { proto.r#type };
+        let kind = kind.and_then(|kind| AttributeType::try_from(kind).ok());
+        let value = match kind {
+            Some(AttributeType::Float) => AttributeValue::Float(proto.f.unwrap_or_default()),
+            Some(AttributeType::Int) => AttributeValue::Int(proto.i.unwrap_or_default()),
+            Some(AttributeType::String) => {
+                AttributeValue::String(proto.s.take().unwrap_or_default())
+            }
+            Some(AttributeType::Floats) => AttributeValue::Floats(std::mem::take(&mut proto.floats)),
+            Some(AttributeType::Ints) => AttributeValue::Ints(std::mem::take(&mut proto.ints)),
+            Some(AttributeType::Strings) => {
+                AttributeValue::Strings(std::mem::take(&mut proto.strings))
+            }
+            Some(AttributeType::Tensor) if proto.t.is_some() => {
+                let boxed = proto.t.take().unwrap_or_default();
+                let tensor = tensor(*boxed, self.load)
+                    .map_err(|source| NodeError::Tensor { name: name.clone(), source })?;
+                AttributeValue::Tensor(Arc::new(tensor))
+            }
+            Some(AttributeType::Graph) if proto.g.is_some() => {
+                let inner = proto.g.take().unwrap_or_default();
+                let (subgraph, reads) = {
+                    let visible = |name: &str| graph.find(name).is_some() || outer(name);
+                    self.graph(*inner, depth + 1, &visible).map_err(|source| {
+                        NodeError::Subgraph { name: name.clone(), source }
+                    })?
+                };
+                let subgraph = capture(graph, node, subgraph, &reads, outer, captured)
+                    .map_err(|read| NodeError::UnknownCapture { attribute: name.clone(), name: read })?;
+                AttributeValue::Graph(Box::new(subgraph))
+            }
+            _ => AttributeValue::Other(Box::new(proto)),
+        };
+        Ok(Attribute { name, value, doc_string })
+    }
+}
+
+/// Connects the values a subgraph reads to the node that holds it.
+fn capture(
+    graph: &mut Graph,
+    node: &mut Node,
+    mut subgraph: Graph,
+    reads: &[String],
+    outer: &dyn Fn(&str) -> bool,
+    captured: &mut Vec<String>,
+) -> Result<Graph, String> {
+    for read in reads {
+        let value = graph.resolve(read, outer, captured).ok_or_else(|| read.clone())?;
+        let slot = node.captured.iter().position(|&other| other == value).unwrap_or_else(|| {
+            node.captured.push(value);
+            node.captured.len() - 1
+        });
+        let inner = subgraph.find(read).ok_or_else(|| read.clone())?;
+        subgraph.captures.push((inner, slot as u32));
+        subgraph.value_mut(inner).ty = graph.ty(value).clone();
+    }
+    Ok(subgraph)
+}
+
+impl Graph {
+    /// Makes a value of that name.
+    fn declare(
+        &mut self,
+        what: &'static str,
+        index: usize,
+        name: Option<String>,
+        graph: &str,
+    ) -> Result<ValueId, DecodeError> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Err(DecodeError::Unnamed { what, index, graph: graph.to_owned() });
+        };
+        if self.find(&name).is_some() {
+            return Err(DecodeError::DuplicateName { what, name, graph: graph.to_owned() });
+        }
+        Ok(self.add_value(&name, Value::default()))
+    }
+
+    /// The value of that name, taken from an enclosing graph if it is not here.
+    fn resolve(
+        &mut self,
+        name: &str,
+        outer: &dyn Fn(&str) -> bool,
+        captured: &mut Vec<String>,
+    ) -> Option<ValueId> {
+        if let Some(id) = self.find(name) {
+            return Some(id);
+        }
+        if !outer(name) {
+            return None;
+        }
+        captured.push(name.to_owned());
+        Some(self.add_value(name, Value::default()))
+    }
+}
+
+impl Value {
+    fn describe(&mut self, info: onnx::ValueInfoProto) {
+        if self.initializer.is_none() {
+            self.ty = info.r#type.as_ref().map(value_type).unwrap_or_default();
+        }
+        self.declared = Some(Box::new(info));
+    }
+}
+
+/// The tensor type of a `TypeProto`; nothing for sequences, maps and optionals.
+pub(crate) fn value_type(proto: &onnx::TypeProto) -> ValueType {
+    use onnx::tensor_shape_proto::dimension::Value as DimProto;
+    let Some(onnx::type_proto::Value::TensorType(tensor)) = &proto.value else {
+        return ValueType::default();
+    };
+    let dim = |dim: &onnx::tensor_shape_proto::Dimension| match &dim.value {
+        Some(DimProto::DimValue(value)) if *value >= 0 => Dim::from(*value),
+        Some(DimProto::DimParam(name)) if !name.is_empty() => Dim::param(name),
+        _ => Dim::UNKNOWN,
+    };
+    let shape = tensor.shape.as_ref().map(|shape| shape.dim.iter().map(dim).collect());
+    let elem_type = tensor.elem_type.filter(|&number| number != 0).map(ElemType);
+    ValueType::tensor(elem_type, shape)
+}
+
+fn node_label(node: &onnx::NodeProto) -> String {
+    let name = node.name.as_ref().filter(|name| !name.is_empty());
+    name.or_else(|| node.output.first()).cloned().unwrap_or_default()
+}
+
+/// Decodes constant data.
+///
+/// # Errors
+/// When type, dimensions and data do not agree, or the other file can't be read.
+pub fn tensor(mut proto: onnx::TensorProto, load: &LoadExternal<'_>) -> Result<Tensor, TensorDecodeError> {
+    if proto.segment.is_some() {
+        return Err(TensorDecodeError::Segment);
+    }
+    let notes = take_notes(&mut proto);
+    let elem_type = ElemType(proto.data_type.unwrap_or(0));
+    let external = onnx::tensor_proto::DataLocation::External as i32;
+    let dims = std::mem::take(&mut proto.dims);
+    element_count(&dims)?;
+    let mut tensor = if proto.data_location == Some(external) {
+        proto.dims.clone_from(&dims);
+        let bytes = load(&proto).map_err(TensorDecodeError::External)?;
+        Tensor::from_bytes(elem_type, dims, bytes)?
+    } else {
+        inline(elem_type, dims, proto)?
+    };
+    tensor.notes = notes;
+    Ok(tensor)
+}
+
+fn take_notes(proto: &mut onnx::TensorProto) -> Option<Box<Notes>> {
+    let entry = |entry: onnx::StringStringEntryProto| {
+        (entry.key.unwrap_or_default(), entry.value.unwrap_or_default())
+    };
+    let metadata = std::mem::take(&mut proto.metadata_props).into_iter().map(entry).collect();
+    let notes = Notes { doc_string: proto.doc_string.take(), metadata };
+    (notes != Notes::default()).then(|| Box::new(notes))
+}
+
+fn inline(
+    elem_type: ElemType,
+    dims: Vec<i64>,
+    proto: onnx::TensorProto,
+) -> Result<Tensor, TensorDecodeError> {
+    let fields = [
+        ("raw_data", proto.raw_data.is_some()),
+        ("float_data", !proto.float_data.is_empty()),
+        ("int32_data", !proto.int32_data.is_empty()),
+        ("string_data", !proto.string_data.is_empty()),
+        ("int64_data", !proto.int64_data.is_empty()),
+        ("double_data", !proto.double_data.is_empty()),
+        ("uint64_data", !proto.uint64_data.is_empty()),
+    ];
+    let present: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(n, _)| *n).collect();
+    if present.len() > 1 {
+        return Err(TensorDecodeError::TwoFields(present.join(" and ")));
+    }
+    if elem_type == ElemType::STRING {
+        if proto.raw_data.is_some() {
+            return Err(TensorDecodeError::RawStrings);
+        }
+        return Ok(Tensor::from_strings(dims, proto.string_data)?);
+    }
+    if let Some(raw) = proto.raw_data {
+        return Ok(Tensor::from_bytes(elem_type, dims, raw)?);
+    }
+    // Typed fields hold one element per entry, sub-byte types one packed byte per entry.
+    let width = elem_type.bits().unwrap_or(8).div_ceil(8) as usize;
+    let mut bytes = Vec::new();
+    for value in proto.float_data {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    for value in proto.double_data {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    for value in proto.int64_data {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    for value in proto.int32_data {
+        bytes.extend_from_slice(&value.to_le_bytes()[..width.min(4)]);
+    }
+    for value in proto.uint64_data {
+        bytes.extend_from_slice(&value.to_le_bytes()[..width.min(8)]);
+    }
+    Ok(Tensor::from_bytes(elem_type, dims, bytes.into())?)
+}

@@ -1,0 +1,193 @@
+//! [`Model`] to `ModelProto`.
+use crate::{
+    Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, Tensor, Value, ValueId, ValueType,
+    decode,
+};
+use lapidary_proto::onnx;
+use onnx::attribute_proto::AttributeType;
+
+impl Model {
+    /// The wire form: nodes in topological order, everything else as it came. Tensor bytes are
+    /// shared, not copied.
+    #[must_use]
+    pub fn encode(&self) -> onnx::ModelProto {
+        let mut proto = self.rest.clone();
+        proto.graph = Some(self.graph.encode(&[]));
+        proto
+    }
+}
+
+impl Graph {
+    /// `captured` are the names of the values this subgraph reads from the enclosing one.
+    fn encode(&self, captured: &[&str]) -> onnx::GraphProto {
+        let renamed: Vec<(ValueId, &str)> =
+            self.captures.iter().map(|&(id, slot)| (id, captured[slot as usize])).collect();
+        let name = |id: ValueId| {
+            let outer = renamed.iter().find(|(inner, _)| *inner == id).map(|(_, name)| *name);
+            outer.unwrap_or_else(|| self.value(id).name()).to_owned()
+        };
+        let order = self.topological_order();
+        let mut proto = self.rest.clone();
+        proto.node = order.into_iter().map(|id| self.encode_node(&self[id], &name)).collect();
+        let initializers = self.initializers();
+        proto.initializer =
+            initializers.map(|(id, tensor)| encode_tensor(tensor, Some(name(id)))).collect();
+        proto.input = self.inputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
+        proto.output =
+            self.outputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
+        let infos = self.value_infos.iter().filter_map(|&id| Some((id, self.get_value(id)?)));
+        let mut value_info: Vec<_> = infos
+            .filter(|(_, value)| value.declared.is_some() && !value.is_output)
+            .map(|(id, value)| value.encode_inferred(name(id)))
+            .collect();
+        value_info.append(&mut proto.value_info);
+        proto.value_info = value_info;
+        proto
+    }
+
+    fn encode_node(&self, node: &Node, name: &dyn Fn(ValueId) -> String) -> onnx::NodeProto {
+        let names = |ids: &[Option<ValueId>]| -> Vec<String> {
+            ids.iter().map(|id| id.map(name).unwrap_or_default()).collect()
+        };
+        let captured: Vec<String> = node.captured.iter().map(|&id| name(id)).collect();
+        let captured: Vec<&str> = captured.iter().map(String::as_str).collect();
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let rest = node.rest.as_deref().cloned().unwrap_or_default();
+        onnx::NodeProto {
+            input: names(&node.inputs),
+            output: names(&node.outputs),
+            name: text(&node.name),
+            op_type: Some(node.op_type.clone()),
+            domain: text(&node.domain),
+            attribute: node.attributes.iter().map(|a| encode_attribute(a, &captured)).collect(),
+            ..rest
+        }
+    }
+}
+
+fn encode_attribute(attribute: &Attribute, captured: &[&str]) -> onnx::AttributeProto {
+    if let AttributeValue::Other(proto) = &attribute.value {
+        return (**proto).clone();
+    }
+    let mut proto = onnx::AttributeProto {
+        name: Some(attribute.name.clone()),
+        doc_string: attribute.doc_string.clone(),
+        ..onnx::AttributeProto::default()
+    };
+    let kind = match &attribute.value {
+        AttributeValue::Float(value) => {
+            proto.f = Some(*value);
+            AttributeType::Float
+        }
+        AttributeValue::Int(value) => {
+            proto.i = Some(*value);
+            AttributeType::Int
+        }
+        AttributeValue::String(value) => {
+            proto.s = Some(value.clone());
+            AttributeType::String
+        }
+        AttributeValue::Tensor(tensor) => {
+            proto.t = Some(Box::new(encode_tensor(tensor, None)));
+            AttributeType::Tensor
+        }
+        AttributeValue::Graph(graph) => {
+            proto.g = Some(Box::new(graph.encode(captured)));
+            AttributeType::Graph
+        }
+        AttributeValue::Floats(values) => {
+            proto.floats.clone_from(values);
+            AttributeType::Floats
+        }
+        AttributeValue::Ints(values) => {
+            proto.ints.clone_from(values);
+            AttributeType::Ints
+        }
+        AttributeValue::Strings(values) => {
+            proto.strings.clone_from(values);
+            AttributeType::Strings
+        }
+        AttributeValue::Other(_) => unreachable!("returned above"),
+    };
+    proto.r#type = Some(kind as i32);
+    proto
+}
+
+/// The wire form of constant data.
+#[must_use]
+pub fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::TensorProto {
+    let mut proto = onnx::TensorProto {
+        dims: tensor.dims().to_vec(),
+        data_type: Some(tensor.elem_type().0),
+        name,
+        raw_data: tensor.bytes().cloned(),
+        string_data: tensor.strings().unwrap_or_default().to_vec(),
+        ..onnx::TensorProto::default()
+    };
+    if let Some(notes) = &tensor.notes {
+        proto.doc_string.clone_from(&notes.doc_string);
+        proto.metadata_props = notes.metadata.iter().map(|(k, v)| entry(k, v)).collect();
+    }
+    proto
+}
+
+fn entry(key: &str, value: &str) -> onnx::StringStringEntryProto {
+    onnx::StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) }
+}
+
+impl Value {
+    /// The type as the file declares it: the interface of a graph never changes by itself.
+    fn encode_declared(&self, name: String) -> onnx::ValueInfoProto {
+        let declared = self.declared.as_deref().cloned();
+        let mut info = declared.unwrap_or_else(|| onnx::ValueInfoProto {
+            r#type: encode_type(&self.ty),
+            ..onnx::ValueInfoProto::default()
+        });
+        info.name = Some(name);
+        info
+    }
+
+    /// The type as it is known now.
+    fn encode_inferred(&self, name: String) -> onnx::ValueInfoProto {
+        let mut info = self.encode_declared(name);
+        let declared = info.r#type.as_ref().map(decode::value_type).unwrap_or_default();
+        if contradicts(&declared, &self.ty) {
+            info.r#type = encode_type(&self.ty);
+        }
+        info
+    }
+}
+
+/// Whether `now` knows something that `declared` states otherwise.
+fn contradicts(declared: &ValueType, now: &ValueType) -> bool {
+    let elem_type = now.elem_type.is_some() && declared.elem_type != now.elem_type;
+    let shape = match (&declared.shape, &now.shape) {
+        (Some(declared), Some(now)) => {
+            let differs = |(a, b): (&Dim, &Dim)| b.value().is_some() && a.value() != b.value();
+            declared.len() != now.len() || declared.iter().zip(now).any(differs)
+        }
+        _ => false,
+    };
+    elem_type || shape
+}
+
+fn encode_type(ty: &ValueType) -> Option<onnx::TypeProto> {
+    use onnx::tensor_shape_proto::{Dimension, dimension::Value as DimProto};
+    let ElemType(elem_type) = ty.elem_type?;
+    let dim = |dim: &Dim| Dimension {
+        denotation: None,
+        value: match dim.value() {
+            Some(value) => Some(DimProto::DimValue(value)),
+            None if dim.is_unknown() => None,
+            None => Some(DimProto::DimParam(dim.to_string())),
+        },
+    };
+    let shape = ty.shape.as_ref().map(|shape| onnx::TensorShapeProto {
+        dim: shape.iter().map(dim).collect(),
+    });
+    let tensor = onnx::type_proto::Tensor { elem_type: Some(elem_type), shape };
+    Some(onnx::TypeProto {
+        denotation: None,
+        value: Some(onnx::type_proto::Value::TensorType(tensor)),
+    })
+}
