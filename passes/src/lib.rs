@@ -1,1 +1,31 @@
 //! The passes: eliminate, fold, fuse, quantize, prune.
+//!
+//! A [`Rule`] rewrites around one node; a [`Pass`] transforms a whole model. Each stands in the
+//! file its name says: `fuse-conv-batch-normalization` in `fuse/conv_batch_normalization.rs`.
+//! [`passes`] lists them all, [`pipeline`] puts them in order, [`driver`] runs them.
+mod context;
+pub mod driver;
+pub mod eliminate;
+pub mod fold;
+pub mod fuse;
+mod pass;
+pub mod pipeline;
+pub mod prune;
+pub mod quantize;
+#[cfg(test)]
+mod testing;
+
+pub use context::{Context, GrowthBudget, Record};
+pub use pass::{Accuracy, OrSkip, Pass, PassError, PassInfo, Rule, Skip, require};
+
+/// Every pass, in documentation order.
+pub fn passes() -> impl Iterator<Item = &'static dyn Pass> {
+    let verbs = [eliminate::PASSES, fold::PASSES, fuse::PASSES, quantize::PASSES, prune::PASSES];
+    verbs.into_iter().flatten().copied()
+}
+
+/// The pass of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static dyn Pass> {
+    passes().find(|pass| pass.info().name == name)
+}

@@ -1,0 +1,5 @@
+//! Eliminates what computes nothing.
+use crate::Pass;
+
+/// The passes of this verb, in documentation order.
+pub const PASSES: &[&dyn Pass] = &[];

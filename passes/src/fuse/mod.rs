@@ -1,0 +1,5 @@
+//! Fuses neighbouring nodes into one.
+use crate::Pass;
+
+/// The passes of this verb, in documentation order.
+pub const PASSES: &[&dyn Pass] = &[];

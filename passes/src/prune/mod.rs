@@ -1,0 +1,5 @@
+//! Removes channels.
+use crate::Pass;
+
+/// The passes of this verb, in documentation order.
+pub const PASSES: &[&dyn Pass] = &[];

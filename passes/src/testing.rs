@@ -1,0 +1,86 @@
+//! The harness of the tests of passes: rewrite, validate, execute before and after, compare.
+use crate::{Accuracy, Context, Pass, driver};
+use lapidary_exec::{Runner, RunOptions, compare, random_inputs};
+use lapidary_ir::{Model, text};
+
+/// Runs one pass over a model in ONNX text.
+///
+/// The text is parsed, validated, executed on seeded inputs; then the pass runs until it is done,
+/// and once more to prove that it is; the result is validated, executed and compared within the
+/// tolerance the pass promises. Returns the number of rewrites or the reasons for none, then the
+/// new graph, or `unchanged`.
+///
+/// # Panics
+/// When any of that fails.
+pub(crate) fn rewrite(pass: &dyn Pass, source: &str) -> String {
+    let original = parse(source);
+    let mut model = original.clone();
+    model.graph.infer();
+    let before = text::print(&model.graph);
+    let mut context = Context { validate_each: true, ..Context::default() };
+    driver::run(&[pass], &mut model, &mut context).expect("the pass runs");
+    let mut again = model.clone();
+    let mut second = Context { validate_each: true, ..Context::default() };
+    driver::run(&[pass], &mut again, &mut second).expect("the pass runs again");
+    assert_eq!(second.rewrites(), 0, "a second run of the pass rewrites nothing");
+    assert_emits_what_it_declares(pass, &original, &model);
+    if pass.info().accuracy != Accuracy::Lossy {
+        assert_same_outputs(&original, &model, pass.info().accuracy);
+    }
+    let after = text::print(&model.graph);
+    let record = &context.records[0];
+    let mut report = format!("{}: {} rewrites", pass.info().name, record.rewrites);
+    if record.skips.is_empty() && record.rewrites == 0 {
+        report.push_str(" (no match)");
+    }
+    for (reason, count) in &record.skips {
+        report.push_str(&format!("\nskipped {count}: {reason}"));
+    }
+    let graph = if before == after { "unchanged" } else { &after };
+    format!("{report}\n{graph}")
+}
+
+/// A valid model from text.
+pub(crate) fn parse(source: &str) -> Model {
+    let model = text::parse(source).unwrap_or_else(|error| panic!("{error}"));
+    let violations = model.validate();
+    assert!(violations.is_empty(), "the text is a valid model: {violations:?}");
+    model
+}
+
+/// Executes both models on seeded inputs and compares all outputs.
+pub(crate) fn assert_same_outputs(original: &Model, changed: &Model, accuracy: Accuracy) {
+    let options = RunOptions::default();
+    let before = Runner::new(original, &options).expect("the original loads");
+    let after = Runner::new(changed, &options).expect("the result loads");
+    for seed in 0..2 {
+        let inputs = random_inputs(original, seed).expect("inputs can be made");
+        let expected = before.run(&inputs).expect("the original runs");
+        let found = after.run(&inputs).expect("the result runs");
+        for comparison in compare(&expected, &found).expect("the outputs correspond") {
+            assert!(
+                comparison.max_rel <= accuracy.tolerance(),
+                "output `{}` differs by {}, allowed is {} ({accuracy})",
+                comparison.name,
+                comparison.max_rel,
+                accuracy.tolerance(),
+            );
+        }
+    }
+}
+
+fn assert_emits_what_it_declares(pass: &dyn Pass, original: &Model, changed: &Model) {
+    let had: Vec<&str> = original.graph.nodes().map(|(_, node)| node.op_type.as_str()).collect();
+    for (_, node) in changed.graph.nodes() {
+        let name = if node.is_standard() {
+            node.op_type.clone()
+        } else {
+            format!("{}.{}", node.domain, node.op_type)
+        };
+        assert!(
+            had.contains(&node.op_type.as_str()) || pass.info().emits.contains(&name.as_str()),
+            "{} introduces {name}, which it does not declare",
+            pass.info().name,
+        );
+    }
+}
