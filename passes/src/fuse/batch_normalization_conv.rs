@@ -13,17 +13,18 @@ crate::pass! {
     /// zeros behind the normalization, which t would change: with padding, t has to be zero.
     ///
     /// ```onnx
-    /// g (float[1,3,8,8] x) => (float[1,4,6,6] y)
-    /// <float[3] scale, float[3] shift, float[3] mean, float[3] var = {1, 2, 3}, float[4,3,3,3] w>
+    /// g (float[1,2,4,4] x) => (float[1,1,4,4] y)
+    /// <float[2] scale = {4, 6}, float[2] shift = {0.5, 1}, float[2] mean = {1, 2}, float[2] var = {4, 9},
+    ///  float[1,2,1,1] w = {1, 2}>
     /// {
-    ///     n = BatchNormalization(x, scale, shift, mean, var)
+    ///     n = BatchNormalization<epsilon = 0.0>(x, scale, shift, mean, var)
     ///     y = Conv(n, w)
     /// }
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[1,3,8,8] x) => (float[1,4,6,6] y)
-    /// <float[4,3,3,3] w, float[4] y_bias>
+    /// g (float[1,2,4,4] x) => (float[1,1,4,4] y)
+    /// <float[1,2,1,1] w = {2, 4}, float[1] y_bias = {-7.5}>
     /// {
     ///     y = Conv(x, w, y_bias)
     /// }

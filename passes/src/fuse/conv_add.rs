@@ -10,8 +10,8 @@ crate::pass! {
     /// Per output channel: b' = b + k or b' = b − k.
     ///
     /// ```onnx
-    /// g (float[1,3,8,8] x) => (float[1,4,6,6] y)
-    /// <float[4,3,3,3] w, float[4] b, float[4,1,1] k>
+    /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
+    /// <float[2,1,1,1] w, float[2] b = {1, 2}, float[2,1,1] k = {10, 20}>
     /// {
     ///     c = Conv(x, w, b)
     ///     y = Add(c, k)
@@ -19,8 +19,8 @@ crate::pass! {
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[1,3,8,8] x) => (float[1,4,6,6] y)
-    /// <float[4,3,3,3] w, float[4] b>
+    /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
+    /// <float[2,1,1,1] w, float[2] b = {11, 22}>
     /// {
     ///     y = Conv(x, w, b)
     /// }

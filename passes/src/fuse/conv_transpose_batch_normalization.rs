@@ -11,17 +11,18 @@ crate::pass! {
     /// w' = w · s and b' = (b − mean) · s + shift.
     ///
     /// ```onnx
-    /// g (float[1,6,8,8] x) => (float[1,4,10,10] y)
-    /// <float[6,4,3,3] w, float[4] scale, float[4] shift, float[4] mean, float[4] var = {1, 2, 3, 4}>
+    /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
+    /// <float[1,2,1,1] w = {1, 2}, float[2] scale = {4, 6}, float[2] shift = {0.5, 1},
+    ///  float[2] mean = {1, 2}, float[2] var = {4, 9}>
     /// {
     ///     c = ConvTranspose(x, w)
-    ///     y = BatchNormalization(c, scale, shift, mean, var)
+    ///     y = BatchNormalization<epsilon = 0.0>(c, scale, shift, mean, var)
     /// }
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[1,6,8,8] x) => (float[1,4,10,10] y)
-    /// <float[6,4,3,3] w, float[4] y_bias>
+    /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
+    /// <float[1,2,1,1] w = {2, 4}, float[2] y_bias = {-1.5, -3.0}>
     /// {
     ///     y = ConvTranspose(x, w, y_bias)
     /// }

@@ -10,8 +10,8 @@ crate::pass! {
     /// Per output channel: w' = w · k and b' = b · k, with 1 / k for `Div`.
     ///
     /// ```onnx
-    /// g (float[1,6,8,8] x) => (float[1,4,10,10] y)
-    /// <float[6,4,3,3] w, float[4] b, float[4,1,1] k>
+    /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
+    /// <float[1,2,1,1] w = {1, 2}, float[2] b = {1, 2}, float[2,1,1] k = {2, 2}>
     /// {
     ///     c = ConvTranspose(x, w, b)
     ///     y = Mul(c, k)
@@ -19,8 +19,8 @@ crate::pass! {
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[1,6,8,8] x) => (float[1,4,10,10] y)
-    /// <float[6,4,3,3] w, float[4] b>
+    /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
+    /// <float[1,2,1,1] w = {2, 4}, float[2] b = {2, 4}>
     /// {
     ///     y = ConvTranspose(x, w, b)
     /// }

@@ -10,8 +10,8 @@ crate::pass! {
     /// Per output channel: b' = beta · b + k or b' = beta · b − k.
     ///
     /// ```onnx
-    /// g (float[2,3] x) => (float[2,4] y)
-    /// <float[3,4] w, float[4] b, float[4] k>
+    /// g (float[3,2] x) => (float[3,2] y)
+    /// <float[2,2] w, float[2] b = {1, 2}, float[2] k = {10, 20}>
     /// {
     ///     c = Gemm(x, w, b)
     ///     y = Add(c, k)
@@ -19,8 +19,8 @@ crate::pass! {
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[2,3] x) => (float[2,4] y)
-    /// <float[3,4] w, float[4] b>
+    /// g (float[3,2] x) => (float[3,2] y)
+    /// <float[2,2] w, float[2] b = {11, 22}>
     /// {
     ///     y = Gemm(x, w, b)
     /// }

@@ -10,8 +10,8 @@ crate::pass! {
     /// Per output channel: w' = w · k and b' = beta · b · k, with 1 / k for `Div`.
     ///
     /// ```onnx
-    /// g (float[2,3] x) => (float[2,4] y)
-    /// <float[3,4] w, float[4] b, float[4] k>
+    /// g (float[3,2] x) => (float[3,2] y)
+    /// <float[2,2] w = {1, 2, 3, 4}, float[2] b = {1, 2}, float[2] k = {2, 2}>
     /// {
     ///     c = Gemm(x, w, b)
     ///     y = Mul(c, k)
@@ -19,8 +19,8 @@ crate::pass! {
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[2,3] x) => (float[2,4] y)
-    /// <float[3,4] w, float[4] b>
+    /// g (float[3,2] x) => (float[3,2] y)
+    /// <float[2,2] w = {2, 4, 6, 8}, float[2] b = {2, 4}>
     /// {
     ///     y = Gemm(x, w, b)
     /// }

@@ -11,17 +11,18 @@ crate::pass! {
     /// w' = w · s and b' = (b − mean) · s + shift.
     ///
     /// ```onnx
-    /// g (float[2,3] x) => (float[2,4] y)
-    /// <float[3,4] w, float[4] scale, float[4] shift, float[4] mean, float[4] var = {1, 2, 3, 4}>
+    /// g (float[3,2] x) => (float[3,2] y)
+    /// <float[2,2] w = {1, 2, 3, 4}, float[2] scale = {4, 6}, float[2] shift = {0.5, 1},
+    ///  float[2] mean = {1, 2}, float[2] var = {4, 9}>
     /// {
     ///     c = MatMul(x, w)
-    ///     y = BatchNormalization(c, scale, shift, mean, var)
+    ///     y = BatchNormalization<epsilon = 0.0>(c, scale, shift, mean, var)
     /// }
     /// ```
     /// becomes
     /// ```onnx
-    /// g (float[2,3] x) => (float[2,4] y)
-    /// <float[3,4] w, float[4] y_bias>
+    /// g (float[3,2] x) => (float[3,2] y)
+    /// <float[2,2] w = {2, 4, 6, 8}, float[2] y_bias = {-1.5, -3.0}>
     /// {
     ///     y = Gemm(x, w, y_bias)
     /// }
