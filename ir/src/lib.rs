@@ -58,6 +58,7 @@ mod patch;
 pub mod pattern;
 pub mod schema;
 mod tensor;
+pub mod text;
 mod validate;
 mod value;
 mod visit;
