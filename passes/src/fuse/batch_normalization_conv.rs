@@ -56,8 +56,8 @@ impl Rule for FuseBatchNormalizationConv {
         let weight = &site.w.tensor;
         let dims: Vec<usize> = weight.dims().iter().map(|&dim| dim as usize).collect();
         let [outputs, inputs, kernel @ ..] = dims.as_slice() else { return Err(Skip::NoMatch) };
-        let groups = usize::try_from(graph[root].int("group").unwrap_or(1)).unwrap_or(0);
-        require(groups > 0 && outputs % groups == 0, "group does not divide the channels")?;
+        let groups = usize::try_from(graph[root].int("group").unwrap_or(1)).ok();
+        let groups = groups.filter(|&groups| groups > 0 && outputs % groups == 0).or_no_match()?;
 
         let affine = Affine::batch_normalization(graph, site.norm, inputs * groups)?;
         require(affine.is_finite(), "scale or shift is not finite")?;
@@ -76,7 +76,9 @@ impl Rule for FuseBatchNormalizationConv {
             Some(bias) => weights::values(&bias.tensor).or_no_match()?,
             None => vec![0.0; *outputs],
         };
-        require(bias.len() == *outputs, "bias is not one value per output channel")?;
+        if bias.len() != *outputs {
+            return Err(Skip::NoMatch);
+        }
         for (index, value) in values.iter().enumerate() {
             bias[index / (inputs * window)] += value * affine.shift[channel(index)];
         }
@@ -115,7 +117,15 @@ mod tests {
                 y = Conv<group = 2>(n, w, b)
             }
         ";
-        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @"");
+        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @r"
+        fuse-batch-normalization-conv: 1 rewrites
+        g (float[1,4,8,8] x) => (float[1,6,6,6] y)
+        <float[6,2,3,3] w,
+            float[6] b = {-1.6915331, 0.9679754, 0.8662874, 0.7622304, 0.6121742, -0.006622168}>
+        {
+            y = Conv <group = 2> (x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -128,7 +138,11 @@ mod tests {
                 y = Conv<pads = [1, 1, 1, 1]>(n, w)
             }
         ";
-        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @"");
+        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @r"
+        fuse-batch-normalization-conv: 0 rewrites
+        skipped 1: padding lies behind the shift
+        unchanged
+        ");
     }
 
     #[test]
@@ -141,7 +155,14 @@ mod tests {
                 y = Conv<pads = [1, 1, 1, 1]>(n, w)
             }
         ";
-        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @"");
+        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @r"
+        fuse-batch-normalization-conv: 1 rewrites
+        g (float[1,4,8,8] x) => (float[1,6,8,8] y)
+        <float[6,4,3,3] w>
+        {
+            y = Conv <pads = [1, 1, 1, 1]> (x, w)
+        }
+        ");
     }
 
     #[test]
@@ -154,6 +175,9 @@ mod tests {
                 y = Conv(n, w)
             }
         ";
-        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @"");
+        assert_snapshot!(rewrite(&FuseBatchNormalizationConv {}, source), @r"
+        fuse-batch-normalization-conv: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

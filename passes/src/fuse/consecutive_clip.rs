@@ -95,7 +95,13 @@ mod tests {
                 y = Relu(positive)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 1 rewrites
+        g (float[8] x) => (float[8] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
@@ -108,7 +114,13 @@ mod tests {
                 y = Relu(small)
             }
         "#;
-        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 1 rewrites
+        g (float[8] x) => (float[8] y)
+        {
+            y = Clip <min = 0.0, max = 0.5> (x)
+        }
+        ");
     }
 
     #[test]
@@ -120,7 +132,11 @@ mod tests {
                 y = Clip(positive, low)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 0 rewrites
+        skipped 1: bounds are not constant
+        unchanged
+        ");
     }
 
     #[test]
@@ -133,7 +149,11 @@ mod tests {
                 y = Clip(positive, , six)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 0 rewrites
+        skipped 1: elements are not known to be floating-point
+        unchanged
+        ");
     }
 
     #[test]
@@ -146,6 +166,9 @@ mod tests {
                 y = Clip(positive, , six)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

@@ -23,7 +23,7 @@ crate::pass! {
     /// g (float[1,3,8,8] x) => (float[1,4,6,6] y)
     /// <float[4,3,3,3] w>
     /// {
-    ///     y = com.microsoft.FusedConv<activation = "Relu">(x, w)
+    ///     y = com.microsoft.FusedConv <activation = "Relu"> (x, w)
     /// }
     /// ```
     pub struct FuseConvActivation
@@ -88,4 +88,71 @@ fn parameters(activation: &Node, unit: &Unit) -> Option<Vec<f32>> {
         "Clip" => vec![unit.range.0.unwrap_or(f32::MIN), unit.range.1.unwrap_or(f32::MAX)],
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rewrite;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn passes_the_parameters_of_activations_on() {
+        let source = "
+            g (float[1,3,8,8] x) => (float[1,3,8,8] y)
+            <float[3,3,1,1] w, float[3] b, float low = {-0.5}>
+            {
+                a = Conv(x, w, b)
+                b1 = Clip(a, low)
+                c = Conv<group = 1>(b1, w)
+                d = LeakyRelu<alpha = 0.25>(c)
+                e = Conv(d, w)
+                y = HardSigmoid(e)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConvActivation {}, source), @r#"
+        fuse-conv-activation: 3 rewrites
+        g (float[1,3,8,8] x) => (float[1,3,8,8] y)
+        <float[3,3,1,1] w, float[3] b = {0.96875, -0.09375, 0.109375}>
+        {
+            b1 = com.microsoft.FusedConv <activation = "Clip", activation_params = [-0.5, 3.4028235e38]> (x, w, b)
+            d = com.microsoft.FusedConv <group = 1, activation = "LeakyRelu", activation_params = [0.25]> (b1, w)
+            y = com.microsoft.FusedConv <activation = "HardSigmoid", activation_params = [0.2, 0.5]> (d, w)
+        }
+        "#);
+    }
+
+    #[test]
+    fn keeps_an_activation_the_runtime_does_not_know() {
+        let source = "
+            g (float[1,3,8,8] x) => (float[1,3,8,8] y)
+            <float[3,3,1,1] w>
+            {
+                c = Conv(x, w)
+                y = HardSwish(c)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConvActivation {}, source), @r"
+        fuse-conv-activation: 0 rewrites
+        skipped 1: FusedConv does not know HardSwish
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_other_types() {
+        let source = "
+            g (double[1,3,8,8] x) => (double[1,3,8,8] y)
+            <double[3,3,1,1] w>
+            {
+                c = Conv(x, w)
+                y = Relu(c)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConvActivation {}, source), @r"
+        fuse-conv-activation: 0 rewrites
+        skipped 1: FusedConv computes in float only
+        unchanged
+        ");
+    }
 }

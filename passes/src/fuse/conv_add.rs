@@ -85,7 +85,14 @@ mod tests {
                 y = Add(k, c)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @r"
+        fuse-conv-add: 1 rewrites
+        g (float[1,3,8,8] x) => (float[1,4,6,6] y)
+        <float[4,3,3,3] w, float[4] y_bias = {0.65625, 0.578125, 0.890625, 0.28125}>
+        {
+            y = Conv(x, w, y_bias)
+        }
+        ");
     }
 
     #[test]
@@ -98,7 +105,14 @@ mod tests {
                 y = Sub(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @r"
+        fuse-conv-add: 1 rewrites
+        g (float[1,3,8,8] x) => (float[1,4,6,6] y)
+        <float[4,3,3,3] w, float[4] b = {0.3125, -0.75, -0.546875, -0.28125}>
+        {
+            y = Conv(x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -111,7 +125,10 @@ mod tests {
                 y = Sub(k, c)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @r"
+        fuse-conv-add: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -124,7 +141,11 @@ mod tests {
                 y = Add(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @r"
+        fuse-conv-add: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 
     #[test]
@@ -137,7 +158,11 @@ mod tests {
                 y = Add(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @r"
+        fuse-conv-add: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 
     #[test]
@@ -151,6 +176,9 @@ mod tests {
                 y = Add(c, d)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvAdd {}, source), @r"
+        fuse-conv-add: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

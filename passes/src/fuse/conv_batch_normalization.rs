@@ -73,7 +73,14 @@ mod tests {
                 y = BatchNormalization<epsilon = 0.01>(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 1 rewrites
+        g (float[1,4,8,8] x) => (float[1,4,6,6] y)
+        <float[4,2,3,3] w, float[4] b = {-1.9299734, -0.91116273, -0.07827076, 0.5269584}>
+        {
+            y = Conv <group = 2> (x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -87,7 +94,16 @@ mod tests {
                 other = Conv(z, w)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 1 rewrites
+        g (float[1,3,8,8] x, float[1,3,8,8] z) => (float[1,4,6,6] y, float[1,4,6,6] other)
+        <float[4,3,3,3] w, float[4,3,3,3] w_1,
+            float[4] y_bias = {-1.2392557, -0.89571595, -0.056538034, 0.4506838}>
+        {
+            y = Conv(x, w_1, y_bias)
+            other = Conv(z, w)
+        }
+        ");
     }
 
     #[test]
@@ -100,7 +116,10 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -113,7 +132,10 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -127,6 +149,13 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         "#;
-        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 1 rewrites
+        g (float[1,3,8] x) => (float[1,4,6] y)
+        <float[4,3,3] w, float[4] y_bias = {-1.2392557, -0.89571595, -0.056538034, 0.4506838}>
+        {
+            y = Conv(x, w, y_bias)
+        }
+        ");
     }
 }

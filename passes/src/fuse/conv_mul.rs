@@ -85,7 +85,14 @@ mod tests {
                 y = Div(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvMul {}, source), @r"
+        fuse-conv-mul: 1 rewrites
+        g (float[1,3,8] x) => (float[1,4,6] y)
+        <float[4,3,3] w>
+        {
+            y = Conv(x, w)
+        }
+        ");
     }
 
     #[test]
@@ -98,7 +105,10 @@ mod tests {
                 y = Div(k, c)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvMul {}, source), @r"
+        fuse-conv-mul: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -111,6 +121,10 @@ mod tests {
                 y = Mul(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvMul {}, source), @r"
+        fuse-conv-mul: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 }

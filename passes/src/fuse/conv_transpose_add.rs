@@ -85,7 +85,14 @@ mod tests {
                 y = Sub(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvTransposeAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvTransposeAdd {}, source), @r"
+        fuse-conv-transpose-add: 1 rewrites
+        g (float[1,4,5,5] x) => (float[1,4,7,7] y)
+        <float[4,2,3,3] w, float[4] y_bias = {-0.65625, -0.578125, -0.890625, -0.28125}>
+        {
+            y = ConvTranspose <group = 2> (x, w, y_bias)
+        }
+        ");
     }
 
     #[test]
@@ -98,6 +105,10 @@ mod tests {
                 y = Add(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvTransposeAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvTransposeAdd {}, source), @r"
+        fuse-conv-transpose-add: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 }

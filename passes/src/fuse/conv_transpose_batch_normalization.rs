@@ -73,7 +73,14 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvTransposeBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvTransposeBatchNormalization {}, source), @r"
+        fuse-conv-transpose-batch-normalization: 1 rewrites
+        g (float[1,6,5,5] x) => (float[1,4,7,7] y)
+        <float[6,2,3,3] w, float[4] b = {-1.9355413, -0.9112529, -0.078245014, 0.5268556}>
+        {
+            y = ConvTranspose <group = 2> (x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -86,6 +93,9 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvTransposeBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvTransposeBatchNormalization {}, source), @r"
+        fuse-conv-transpose-batch-normalization: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

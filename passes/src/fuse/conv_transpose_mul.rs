@@ -85,7 +85,14 @@ mod tests {
                 y = Div(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvTransposeMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvTransposeMul {}, source), @r"
+        fuse-conv-transpose-mul: 1 rewrites
+        g (float[1,4,5,5] x) => (float[1,6,7,7] y)
+        <float[4,3,3,3] w>
+        {
+            y = ConvTranspose <group = 2> (x, w)
+        }
+        ");
     }
 
     #[test]
@@ -98,6 +105,10 @@ mod tests {
                 y = Mul(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseConvTransposeMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseConvTransposeMul {}, source), @r"
+        fuse-conv-transpose-mul: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 }

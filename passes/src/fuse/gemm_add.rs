@@ -85,7 +85,14 @@ mod tests {
                 y = Add(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @r"
+        fuse-gemm-add: 1 rewrites
+        g (float[2,3] x) => (float[2,4] y)
+        <float[3,4] w, float[4] b = {1.140625, 1.0625, 1.375, 0.765625}>
+        {
+            y = Gemm(x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -98,6 +105,10 @@ mod tests {
                 y = Sub(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @r"
+        fuse-gemm-add: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 }

@@ -8,7 +8,7 @@ crate::pass! {
     /// Folds an inference-mode `BatchNormalization` into the `Gemm` that feeds it.
     ///
     /// With s = scale / sqrt(var + epsilon), per output channel:
-    /// w' = w · s and b' = (b − mean) · s + shift.
+    /// w' = w · s and b' = (beta · b − mean) · s + shift.
     ///
     /// ```onnx
     /// g (float[3,2] x) => (float[3,2] y)
@@ -73,7 +73,14 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmBatchNormalization {}, source), @r"
+        fuse-gemm-batch-normalization: 1 rewrites
+        g (float[2,3] x) => (float[2,4] y)
+        <float[4,3] w, float[4] b = {-2.6318269, -0.92678994, -0.099952, 0.60302734}>
+        {
+            y = Gemm <alpha = 0.5, transB = 1> (x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -86,6 +93,9 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmBatchNormalization {}, source), @r"
+        fuse-gemm-batch-normalization: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

@@ -85,7 +85,14 @@ mod tests {
                 y = Div(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @r"
+        fuse-gemm-mul: 1 rewrites
+        g (float[2,3] x) => (float[2,4] y)
+        <float[4,3] w>
+        {
+            y = Gemm <transB = 1> (x, w)
+        }
+        ");
     }
 
     #[test]
@@ -98,6 +105,10 @@ mod tests {
                 y = Mul(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @r"
+        fuse-gemm-mul: 0 rewrites
+        skipped 1: constant is not one value per output channel
+        unchanged
+        ");
     }
 }

@@ -39,8 +39,8 @@ impl Linear {
         let (groups, layout) = match node.op_type.as_str() {
             "Conv" => (1, Layout::Axis(0)),
             "ConvTranspose" => {
-                let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
-                require(groups > 0, "group is not positive")?;
+                let groups = usize::try_from(node.int("group").unwrap_or(1));
+                let groups = groups.ok().filter(|&groups| groups > 0).or_no_match()?;
                 (groups, Layout::Grouped { groups })
             }
             "Gemm" if node.int("transB").unwrap_or(0) != 0 => (1, Layout::Axis(0)),
@@ -159,7 +159,7 @@ pub(super) fn update(
 
 #[cfg(test)]
 mod tests {
-    use crate::fuse::{FuseConvAdd, FuseConvMul, FuseConvTransposeAdd, FuseGemmAdd};
+    use crate::fuse::{FuseConvAdd, FuseConvMul, FuseGemmAdd};
     use crate::fuse::{FuseGemmMul, FuseMatMulBatchNormalization};
     use crate::testing::{parse, rewrite};
     use crate::{Rule, Skip};
@@ -187,19 +187,6 @@ mod tests {
             }
         ";
         assert_eq!(answer(&FuseConvMul {}, source), "scale or shift is not finite");
-    }
-
-    #[test]
-    fn keeps_groups_that_make_no_sense() {
-        let source = "
-            g (float[1,4,5] x) => (float[1,4,7] y)
-            <float[4,4,3] w, float k>
-            {
-                c = ConvTranspose<group = 0>(x, w)
-                y = Add(c, k)
-            }
-        ";
-        assert_eq!(answer(&FuseConvTransposeAdd {}, source), "group is not positive");
     }
 
     #[test]
@@ -256,7 +243,11 @@ mod tests {
                 y = Add(c, k)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @r"
+        fuse-gemm-add: 0 rewrites
+        skipped 1: bias is not one value per output channel
+        unchanged
+        ");
     }
 
     #[test]
@@ -270,7 +261,11 @@ mod tests {
                 other = MatMul(x, w)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @r"
+        fuse-gemm-mul: 0 rewrites
+        skipped 1: weights are shared and too large to copy
+        unchanged
+        ");
     }
 
     #[test]
@@ -284,6 +279,14 @@ mod tests {
                 other = MatMul(x, w)
             }
         ";
-        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @r"
+        fuse-gemm-add: 1 rewrites
+        g (float[1,128] x) => (float[1,256] y, float[1,256] other)
+        <float[128,256] w, float[256] y_bias>
+        {
+            y = Gemm(x, w, y_bias)
+            other = MatMul(x, w)
+        }
+        ");
     }
 }

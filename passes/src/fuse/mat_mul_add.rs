@@ -81,7 +81,11 @@ mod tests {
                 y = Add(product, b)
             }
         ";
-        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @r"
+        fuse-mat-mul-add: 0 rewrites
+        skipped 1: MatMul is not known to multiply matrices
+        unchanged
+        ");
     }
 
     #[test]
@@ -94,7 +98,11 @@ mod tests {
                 y = Add(product, b)
             }
         ";
-        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @r"
+        fuse-mat-mul-add: 0 rewrites
+        skipped 1: constant is not one value per column
+        unchanged
+        ");
     }
 
     #[test]
@@ -107,7 +115,11 @@ mod tests {
                 y = Add(product, b)
             }
         ";
-        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @r"
+        fuse-mat-mul-add: 0 rewrites
+        skipped 1: elements are not floating-point
+        unchanged
+        ");
     }
 
     #[test]
@@ -121,6 +133,10 @@ mod tests {
                 y = Add(product, b)
             }
         "#;
-        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @"");
+        assert_snapshot!(rewrite(&FuseMatMulAdd {}, source), @r"
+        fuse-mat-mul-add: 0 rewrites
+        skipped 1: Gemm broadcasts its bias from opset 7 on
+        unchanged
+        ");
     }
 }

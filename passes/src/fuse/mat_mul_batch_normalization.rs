@@ -5,10 +5,10 @@ use crate::{PassInfo, Rule, Skip};
 use lapidary_ir::{Constant, Graph, NodeId, Patch, ValueId, pattern};
 
 crate::pass! {
-    /// Folds an inference-mode `BatchNormalization` into the `MatMul` that feeds it.
+    /// Folds an inference-mode `BatchNormalization` into the `MatMul` that feeds it, as a `Gemm`.
     ///
-    /// With s = scale / sqrt(var + epsilon), per output channel:
-    /// w' = w · s and b' = (b − mean) · s + shift.
+    /// With s = scale / sqrt(var + epsilon), per column:
+    /// w' = w · s and b' = shift − mean · s.
     ///
     /// ```onnx
     /// g (float[3,2] x) => (float[3,2] y)
@@ -73,6 +73,10 @@ mod tests {
                 y = BatchNormalization(product, scale, shift, mean, var)
             }
         ";
-        assert_snapshot!(rewrite(&FuseMatMulBatchNormalization {}, source), @"");
+        assert_snapshot!(rewrite(&FuseMatMulBatchNormalization {}, source), @r"
+        fuse-mat-mul-batch-normalization: 0 rewrites
+        skipped 1: MatMul is not known to multiply matrices
+        unchanged
+        ");
     }
 }

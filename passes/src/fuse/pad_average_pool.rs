@@ -20,7 +20,7 @@ crate::pass! {
     /// ```onnx
     /// g (float[1,3,8,8] x) => (float[1,3,8,8] y)
     /// {
-    ///     y = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1>(x)
+    ///     y = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1> (x)
     /// }
     /// ```
     pub struct FusePadAveragePool
@@ -90,7 +90,13 @@ mod tests {
                 y = AveragePool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1], count_include_pad = 1>(padded)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @r"
+        fuse-pad-average-pool: 1 rewrites
+        g (float[1,3,8,8] x) => (float[1,3,5,5] y)
+        {
+            y = AveragePool <kernel_shape = [3, 3], strides = [2, 2], pads = [2, 2, 1, 1], count_include_pad = 1> (x)
+        }
+        ");
     }
 
     #[test]
@@ -103,7 +109,11 @@ mod tests {
                 y = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(padded)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @r"
+        fuse-pad-average-pool: 0 rewrites
+        skipped 1: AveragePool pads without counting
+        unchanged
+        ");
     }
 
     #[test]
@@ -116,7 +126,11 @@ mod tests {
                 y = AveragePool<kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1>(padded)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @r"
+        fuse-pad-average-pool: 0 rewrites
+        skipped 1: AveragePool rounds its size up
+        unchanged
+        ");
     }
 
     #[test]
@@ -129,7 +143,11 @@ mod tests {
                 y = AveragePool<kernel_shape = [2, 2]>(padded)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @r"
+        fuse-pad-average-pool: 0 rewrites
+        skipped 1: a window would see padding alone
+        unchanged
+        ");
     }
 
     #[test]
@@ -142,6 +160,10 @@ mod tests {
                 y = AveragePool<kernel_shape = [3, 3]>(padded)
             }
         "#;
-        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadAveragePool {}, source), @r"
+        fuse-pad-average-pool: 0 rewrites
+        skipped 1: AveragePool counts padding from opset 7 on
+        unchanged
+        ");
     }
 }

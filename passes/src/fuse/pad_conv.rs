@@ -21,7 +21,7 @@ crate::pass! {
     /// g (float[1,3,8,8] x) => (float[1,4,9,8] y)
     /// <float[4,3,3,3] w>
     /// {
-    ///     y = Conv<pads = [1, 0, 2, 2]>(x, w)
+    ///     y = Conv <pads = [1, 0, 2, 2]> (x, w)
     /// }
     /// ```
     pub struct FusePadConv
@@ -98,7 +98,14 @@ mod tests {
                 y = Conv<pads = [1, 1, 1, 1]>(padded, w, b)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadConv {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadConv {}, source), @r"
+        fuse-pad-conv: 1 rewrites
+        g (float[1,3,8,8] x) => (float[1,4,10,10] y)
+        <float[4,3,3,3] w, float[4] b = {0.96875, -0.09375, 0.109375, 0.375}>
+        {
+            y = Conv <pads = [2, 2, 2, 2]> (x, w, b)
+        }
+        ");
     }
 
     #[test]
@@ -112,7 +119,14 @@ mod tests {
                 y = Conv<auto_pad = "VALID">(padded, w)
             }
         "#;
-        assert_snapshot!(rewrite(&FusePadConv {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadConv {}, source), @r"
+        fuse-pad-conv: 1 rewrites
+        g (float[1,3,8,8] x) => (float[1,4,8,8] y)
+        <float[4,3,3,3] w>
+        {
+            y = Conv <pads = [1, 1, 1, 1]> (x, w)
+        }
+        ");
     }
 
     #[test]
@@ -125,7 +139,14 @@ mod tests {
                 y = ConvInteger(padded, w, zero)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadConv {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadConv {}, source), @r"
+        fuse-pad-conv: 1 rewrites
+        g (uint8[1,3,8,8] x) => (int32[1,4,8,8] y)
+        <uint8[4,3,3,3] w, uint8 zero = {0}>
+        {
+            y = ConvInteger <pads = [1, 1, 1, 1]> (x, w, zero)
+        }
+        ");
     }
 
     #[test]
@@ -138,7 +159,11 @@ mod tests {
                 y = ConvInteger(padded, w, zero)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadConv {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadConv {}, source), @r"
+        fuse-pad-conv: 0 rewrites
+        skipped 1: zero point of the input is not known to be 0
+        unchanged
+        ");
     }
 
     #[test]
@@ -151,6 +176,9 @@ mod tests {
                 y = Conv(padded, w)
             }
         ";
-        assert_snapshot!(rewrite(&FusePadConv {}, source), @"");
+        assert_snapshot!(rewrite(&FusePadConv {}, source), @r"
+        fuse-pad-conv: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

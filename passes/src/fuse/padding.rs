@@ -42,8 +42,7 @@ pub(super) fn pads(node: &Node, spatial: usize) -> Result<Vec<i64>, Skip> {
         Some(pads) if auto == "NOTSET" => pads.to_vec(),
         _ => vec![0; 2 * spatial],
     };
-    require(pads.len() == 2 * spatial, "pads has another length than the rank calls for")?;
-    Ok(pads)
+    Some(pads).filter(|pads| pads.len() == 2 * spatial).or_no_match()
 }
 
 /// The element-wise sum of two `pads`.
@@ -185,8 +184,6 @@ mod tests {
         let because = |reason: &'static str| Err(Skip::Because(reason.into()));
         let reason = "auto_pad depends on the size of the input";
         assert_eq!(own(r#"auto_pad = "SAME_UPPER""#), because(reason));
-        let reason = "pads has another length than the rank calls for";
-        assert_eq!(own("pads = [1, 1]"), because(reason));
         assert_eq!(own(r#"auto_pad = "VALID""#), Ok(vec![0; 4]));
         assert_eq!(own("pads = [1, 2, 3, 4]"), Ok(vec![1, 2, 3, 4]));
     }
