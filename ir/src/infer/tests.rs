@@ -140,6 +140,9 @@ fn slices_clamp_their_bounds() {
     assert_eq!(slice("T", -1, i64::MAX, 1), "1");
     assert_eq!(slice("T", -1, i64::MIN, -1), "T");
     assert_eq!(slice("T", 0, -1, 1), "T - 1");
+    assert_eq!(slice("T", 0, 1000, 1), "?");
+    assert_eq!(slice("T", -3, i64::MAX, 1), "?");
+    assert_eq!(slice("T", 3, i64::MAX, 1), "T - 3");
 }
 
 #[test]
