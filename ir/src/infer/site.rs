@@ -175,3 +175,12 @@ pub(super) fn positions(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
     let distinct = positions.iter().all(|&axis| !std::mem::replace(&mut seen[axis], true));
     distinct.then_some(positions)
 }
+
+/// Which of the axes are among `positions`.
+pub(super) fn marked(positions: &[usize], rank: usize) -> Vec<bool> {
+    let mut marked = vec![false; rank];
+    for &axis in positions {
+        marked[axis] = true;
+    }
+    marked
+}
