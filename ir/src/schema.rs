@@ -3,7 +3,10 @@
 /// Whether swapping the two inputs changes nothing.
 #[must_use]
 pub fn is_commutative(op_type: &str) -> bool {
-    matches!(op_type, "Add" | "Mul" | "And" | "Or" | "Xor" | "Equal" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor")
+    matches!(
+        op_type,
+        "Add" | "Mul" | "And" | "Or" | "Xor" | "Equal" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor"
+    )
 }
 
 /// Whether two runs on the same inputs may differ.
@@ -11,6 +14,11 @@ pub fn is_commutative(op_type: &str) -> bool {
 pub fn is_random(op_type: &str) -> bool {
     matches!(
         op_type,
-        "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" | "Multinomial" | "Bernoulli"
+        "RandomNormal"
+            | "RandomNormalLike"
+            | "RandomUniform"
+            | "RandomUniformLike"
+            | "Multinomial"
+            | "Bernoulli"
     )
 }
