@@ -514,7 +514,7 @@ fn node_label(node: &onnx::NodeProto) -> String {
 ///
 /// # Errors
 /// When type, dimensions and data do not agree, or the other file can't be read.
-pub fn tensor(
+pub(crate) fn tensor(
     mut proto: onnx::TensorProto,
     load: &LoadExternal<'_>,
 ) -> Result<Tensor, TensorDecodeError> {

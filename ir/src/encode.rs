@@ -116,7 +116,7 @@ fn encode_attribute(attribute: &Attribute, captured: &[&str]) -> onnx::Attribute
 
 /// The wire form of constant data.
 #[must_use]
-pub fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::TensorProto {
+pub(crate) fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::TensorProto {
     let mut proto = onnx::TensorProto {
         dims: tensor.dims().to_vec(),
         data_type: Some(tensor.elem_type().0),

@@ -39,7 +39,6 @@
 //! While 1, 2 or 5 is broken in a graph, 4, 7, 8, 10 and its subgraphs are not looked at: they
 //! follow the links.
 #![expect(
-    clippy::missing_panics_doc,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
@@ -60,6 +59,7 @@ mod patch;
 pub mod pattern;
 pub mod schema;
 mod tensor;
+pub mod text;
 mod validate;
 mod value;
 mod visit;
