@@ -1,1 +1,31 @@
 //! Makes ONNX models smaller and faster, and proves that they still do their job.
+//!
+//! The program `lapidary` is a thin face of this library: [`open`] a model, change it with
+//! [`optimize`], [`prune`] and [`quantize`], [`evaluate`] it against the original, [`save`] it.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), lapidary::Error> {
+//! let opened = lapidary::open("model.onnx".as_ref(), &lapidary::ReadOptions::default())?;
+//! let mut model = opened.model;
+//! lapidary::optimize(&mut model)?;
+//! lapidary::save(&model, "small.onnx".as_ref())?;
+//! # Ok(())
+//! # }
+//! ```
+mod cost;
+mod dataset;
+mod error;
+mod evaluate;
+mod file;
+mod road;
+
+pub use cost::Cost;
+pub use dataset::{Dataset, DatasetError};
+pub use error::Error;
+pub use evaluate::{Evaluation, OutputError, Reference};
+pub use file::{Opened, open, save};
+pub use lapidary_exec as exec;
+pub use lapidary_ir as ir;
+pub use lapidary_passes as passes;
+pub use lapidary_proto::ReadOptions;
+pub use road::{optimize, optimize_with, prune, quantize};

@@ -148,7 +148,10 @@ impl Model {
     ///
     /// # Errors
     /// When the model is malformed; the error names the place.
-    pub fn decode(mut proto: onnx::ModelProto, load: &LoadExternal<'_>) -> Result<Self, DecodeError> {
+    pub fn decode(
+        mut proto: onnx::ModelProto,
+        load: &LoadExternal<'_>,
+    ) -> Result<Self, DecodeError> {
         let graph = proto.graph.take().ok_or(DecodeError::NoGraph)?;
         let imports = proto.opset_import.iter();
         let opsets = OpsetImports::new(
@@ -162,7 +165,8 @@ impl Model {
         if graph.node.iter().any(has_subgraph) {
             collect_names(&graph, &mut foreign_names, 0)?;
         }
-        let scope = Scope { load, opsets: Arc::new(opsets), foreign_names: Arc::new(foreign_names) };
+        let scope =
+            Scope { load, opsets: Arc::new(opsets), foreign_names: Arc::new(foreign_names) };
         let (graph, captured) = scope.graph(graph, 0, &|_| false)?;
         debug_assert!(captured.is_empty(), "the main graph captures nothing");
         Ok(Self { graph, external_data, rest: proto })
@@ -386,7 +390,9 @@ impl Scope<'_> {
             Some(AttributeType::String) => {
                 AttributeValue::String(proto.s.take().unwrap_or_default())
             }
-            Some(AttributeType::Floats) => AttributeValue::Floats(std::mem::take(&mut proto.floats)),
+            Some(AttributeType::Floats) => {
+                AttributeValue::Floats(std::mem::take(&mut proto.floats))
+            }
             Some(AttributeType::Ints) => AttributeValue::Ints(std::mem::take(&mut proto.ints)),
             Some(AttributeType::Strings) => {
                 AttributeValue::Strings(std::mem::take(&mut proto.strings))
@@ -401,12 +407,13 @@ impl Scope<'_> {
                 let inner = proto.g.take().unwrap_or_default();
                 let (subgraph, reads) = {
                     let visible = |name: &str| graph.find(name).is_some() || outer(name);
-                    self.graph(*inner, depth + 1, &visible).map_err(|source| {
-                        NodeError::Subgraph { name: name.clone(), source }
-                    })?
+                    self.graph(*inner, depth + 1, &visible)
+                        .map_err(|source| NodeError::Subgraph { name: name.clone(), source })?
                 };
-                let subgraph = capture(graph, node, subgraph, &reads, outer, captured)
-                    .map_err(|read| NodeError::UnknownCapture { attribute: name.clone(), name: read })?;
+                let subgraph =
+                    capture(graph, node, subgraph, &reads, outer, captured).map_err(|read| {
+                        NodeError::UnknownCapture { attribute: name.clone(), name: read }
+                    })?;
                 AttributeValue::Graph(Box::new(subgraph))
             }
             _ => AttributeValue::Other(Box::new(proto)),
@@ -507,7 +514,10 @@ fn node_label(node: &onnx::NodeProto) -> String {
 ///
 /// # Errors
 /// When type, dimensions and data do not agree, or the other file can't be read.
-pub fn tensor(mut proto: onnx::TensorProto, load: &LoadExternal<'_>) -> Result<Tensor, TensorDecodeError> {
+pub(crate) fn tensor(
+    mut proto: onnx::TensorProto,
+    load: &LoadExternal<'_>,
+) -> Result<Tensor, TensorDecodeError> {
     if proto.segment.is_some() {
         return Err(TensorDecodeError::Segment);
     }

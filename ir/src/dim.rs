@@ -30,8 +30,18 @@ enum Atom {
     Div(Box<Polynomial>, Box<Polynomial>),
 }
 
-/// Expressions with more terms than this are given up as unknown.
+/// Products of expressions with more terms than this are given up as unknown.
 const MAX_TERMS: usize = 64;
+
+/// Expressions with more terms and parameters than this, inside quotients too, are given up.
+const MAX_SIZE: usize = 256;
+
+/// The quotient rounded down.
+fn floor_quotient(a: i64, b: i64) -> Option<i64> {
+    let quotient = a.checked_div(b)?;
+    let round_down = a % b != 0 && (a < 0) != (b < 0);
+    Some(if round_down { quotient - 1 } else { quotient })
+}
 
 impl Dim {
     /// A dimension nothing is known about.
@@ -83,10 +93,7 @@ impl Dim {
             return Self::UNKNOWN;
         }
         if let (Some(a), Some(b)) = (self.value(), divisor.value()) {
-            let Some(quotient) = a.checked_div_euclid(b) else { return Self::UNKNOWN };
-            // div_euclid rounds towards negative infinity only for positive divisors.
-            let floor = if b > 0 { quotient } else { a.div_euclid(-b).saturating_neg() };
-            return if b > 0 || a % b == 0 { floor.into() } else { Self::UNKNOWN };
+            return floor_quotient(a, b).map_or(Self::UNKNOWN, Self::from);
         }
         let (Some(a), Some(b)) = (self.polynomial(), divisor.polynomial()) else {
             return Self::UNKNOWN;
@@ -94,8 +101,24 @@ impl Dim {
         if let Some(exact) = a.divide_exactly(&b) {
             return Self::from_polynomial(exact);
         }
-        let atom = Atom::Div(Box::new(a), Box::new(b));
-        Self(Repr::Expression(Arc::new(Polynomial(BTreeMap::from([(vec![atom], 1)])))))
+        match divisor.value() {
+            Some(by) if by > 0 => a.floor_by(by),
+            _ => Self::from_atom(Atom::Div(Box::new(a), Box::new(b))),
+        }
+    }
+
+    /// A number the dimension is never below, taking every parameter as 0 or more.
+    #[must_use]
+    pub fn lower_bound(&self) -> Option<i64> {
+        match &self.0 {
+            Repr::Known(value) => Some(*value),
+            Repr::Expression(polynomial) => polynomial.lower_bound(),
+            Repr::Unknown => None,
+        }
+    }
+
+    fn from_atom(atom: Atom) -> Self {
+        Self::from_polynomial(Polynomial(BTreeMap::from([(vec![atom], 1)])))
     }
 
     /// Division rounded up, for a divisor that is a positive number.
@@ -130,7 +153,7 @@ impl Dim {
         match (terms.next(), terms.next()) {
             (None, _) => 0.into(),
             (Some((atoms, value)), None) if atoms.is_empty() => (*value).into(),
-            _ if polynomial.0.len() > MAX_TERMS => Self::UNKNOWN,
+            _ if polynomial.size() > MAX_SIZE => Self::UNKNOWN,
             _ => Self(Repr::Expression(Arc::new(polynomial))),
         }
     }
@@ -196,7 +219,7 @@ impl Polynomial {
         let (Some((atoms, by)), None) = (terms.next(), terms.next()) else { return None };
         let mut quotient = BTreeMap::new();
         for (term, coefficient) in &self.0 {
-            if coefficient % by != 0 {
+            if coefficient.checked_rem(*by)? != 0 {
                 return None;
             }
             let mut rest = term.clone();
@@ -204,9 +227,76 @@ impl Polynomial {
                 let at = rest.iter().position(|candidate| candidate == atom)?;
                 rest.remove(at);
             }
-            quotient.insert(rest, coefficient / by);
+            quotient.insert(rest, coefficient.checked_div(*by)?);
         }
         Some(Self(quotient))
+    }
+
+    /// Floor division by a positive number, in a form that does not nest:
+    /// `floor((b*x + r)/b) = x + floor(r/b)` and
+    /// `floor((floor(p/a) + r)/b) = floor((p + a*r)/(a*b))`.
+    fn floor_by(self, by: i64) -> Dim {
+        let (mut whole, mut rest) = (Self::default(), Self::default());
+        for (atoms, coefficient) in self.0 {
+            let (quotient, remainder) = (coefficient.div_euclid(by), coefficient.rem_euclid(by));
+            if atoms.is_empty() || remainder == 0 {
+                whole.0.extend((quotient != 0).then(|| (atoms.clone(), quotient)));
+                rest.0.extend((remainder != 0).then_some((atoms, remainder)));
+            } else {
+                rest.0.insert(atoms, coefficient);
+            }
+        }
+        let whole = Dim::from_polynomial(whole);
+        if let Some((dividend, divisor)) = rest.merged(by) {
+            return whole + Dim::from_polynomial(dividend).floor_div(&divisor.into());
+        }
+        if rest.0.keys().all(Vec::is_empty) {
+            // What is left is a remainder, less than the divisor.
+            return whole;
+        }
+        let divisor = Self(BTreeMap::from([(Vec::new(), by)]));
+        whole + Dim::from_atom(Atom::Div(Box::new(rest), Box::new(divisor)))
+    }
+
+    /// `self / by` as the quotient of a dividend without its one quotient, and a number.
+    fn merged(&self, by: i64) -> Option<(Self, i64)> {
+        let inner = self.0.iter().find_map(|(atoms, coefficient)| match atoms.as_slice() {
+            [Atom::Div(a, b)] if *coefficient == 1 && b.0.len() == 1 => {
+                let by = *b.0.get([].as_slice()).filter(|&&by| by > 0)?;
+                Some((atoms, a, by))
+            }
+            _ => None,
+        });
+        let (atoms, dividend, inner_by) = inner?;
+        let mut rest = self.clone();
+        rest.0.remove(atoms);
+        let scale = Self(BTreeMap::from([(Vec::new(), inner_by)]));
+        Some(((**dividend).clone().plus(rest.times(scale)?)?, by.checked_mul(inner_by)?))
+    }
+
+    /// Terms and atoms, with those inside quotients.
+    fn size(&self) -> usize {
+        let atom = |atom: &Atom| match atom {
+            Atom::Param(_) => 1,
+            Atom::Div(a, b) => 1 + a.size() + b.size(),
+        };
+        self.0.keys().map(|atoms| 1 + atoms.iter().map(atom).sum::<usize>()).sum()
+    }
+
+    fn lower_bound(&self) -> Option<i64> {
+        self.0.iter().try_fold(0i64, |sum, (atoms, &coefficient)| {
+            let term = match atoms.as_slice() {
+                [] => coefficient,
+                _ if coefficient < 0 => return None,
+                [atom] => atom.lower_bound()?.checked_mul(coefficient)?,
+                atoms => {
+                    let mut bounds =
+                        atoms.iter().map(|atom| atom.lower_bound().filter(|&low| low >= 0));
+                    bounds.try_fold(coefficient, |product, low| product.checked_mul(low?))?
+                }
+            };
+            sum.checked_add(term)
+        })
     }
 
     fn substitute(&self, assign: &dyn Fn(&str) -> Option<i64>) -> Dim {
@@ -223,6 +313,16 @@ impl Polynomial {
 }
 
 impl Atom {
+    fn lower_bound(&self) -> Option<i64> {
+        match self {
+            Self::Param(_) => Some(0),
+            Self::Div(a, b) => {
+                let by = (b.0.len() == 1).then(|| b.0.get([].as_slice()).copied()).flatten()?;
+                if by > 0 { floor_quotient(a.lower_bound()?, by) } else { None }
+            }
+        }
+    }
+
     fn substitute(&self, assign: &dyn Fn(&str) -> Option<i64>) -> Dim {
         match self {
             Self::Param(name) => assign(name).map_or_else(|| Dim::param(name), Dim::from),
@@ -355,6 +455,42 @@ mod tests {
         assert!((Dim::from(i64::MAX) + 1.into()).is_unknown());
         assert!((Dim::from(i64::MAX) * Dim::param("N") * 2.into()).is_unknown());
         assert!(Dim::from(i64::MIN).floor_div(&(-1).into()).is_unknown());
+    }
+
+    #[test]
+    fn quotients_of_quotients_do_not_nest() {
+        let half = |dim: Dim| (dim - 1.into()).floor_div(&2.into()) + 1.into();
+        let quarter = half(half(Dim::param("H")));
+        assert_eq!(quarter.to_string(), "floor((H + 3)/(4))");
+        for height in 0..20 {
+            let by_hand = half(half(height.into()));
+            assert_eq!(quarter.substitute(&|_| Some(height)), by_hand);
+        }
+    }
+
+    #[test]
+    fn floor_division_takes_whole_terms_out() {
+        let n = Dim::param("N");
+        assert_eq!((n.clone() * 2.into() + 1.into()).floor_div(&2.into()), n);
+        assert_eq!((Dim::from(-7)).floor_div(&2.into()), Dim::from(-4));
+        assert_eq!((Dim::from(7)).floor_div(&(-2).into()), Dim::from(-4));
+    }
+
+    #[test]
+    fn endless_growth_ends_unknown() {
+        let mut dim = Dim::param("N");
+        for _ in 0..200 {
+            dim = dim.clone() * dim.clone() + dim.floor_div(&Dim::param("M"));
+        }
+        assert!(dim.is_unknown());
+    }
+
+    #[test]
+    fn lower_bounds_take_parameters_as_zero_or_more() {
+        let n = Dim::param("N");
+        assert_eq!((n.clone() * 3.into() + 2.into()).lower_bound(), Some(2));
+        assert_eq!((n.clone() - 1.into()).floor_div(&2.into()).lower_bound(), Some(-1));
+        assert_eq!((Dim::from(4) - n).lower_bound(), None);
     }
 
     #[test]

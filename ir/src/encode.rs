@@ -1,7 +1,7 @@
 //! [`Model`] to `ModelProto`.
 use crate::{
-    Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, Tensor, Value, ValueId, ValueType,
-    decode,
+    Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, Tensor, Value, ValueId,
+    ValueType, decode,
 };
 use lapidary_proto::onnx;
 use onnx::attribute_proto::AttributeType;
@@ -32,7 +32,8 @@ impl Graph {
         let initializers = self.initializers();
         proto.initializer =
             initializers.map(|(id, tensor)| encode_tensor(tensor, Some(name(id)))).collect();
-        proto.input = self.inputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
+        proto.input =
+            self.inputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
         proto.output =
             self.outputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
         let infos = self.value_infos.iter().filter_map(|&id| Some((id, self.get_value(id)?)));
@@ -115,7 +116,7 @@ fn encode_attribute(attribute: &Attribute, captured: &[&str]) -> onnx::Attribute
 
 /// The wire form of constant data.
 #[must_use]
-pub fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::TensorProto {
+pub(crate) fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::TensorProto {
     let mut proto = onnx::TensorProto {
         dims: tensor.dims().to_vec(),
         data_type: Some(tensor.elem_type().0),
@@ -182,9 +183,10 @@ fn encode_type(ty: &ValueType) -> Option<onnx::TypeProto> {
             None => Some(DimProto::DimParam(dim.to_string())),
         },
     };
-    let shape = ty.shape.as_ref().map(|shape| onnx::TensorShapeProto {
-        dim: shape.iter().map(dim).collect(),
-    });
+    let shape = ty
+        .shape
+        .as_ref()
+        .map(|shape| onnx::TensorShapeProto { dim: shape.iter().map(dim).collect() });
     let tensor = onnx::type_proto::Tensor { elem_type: Some(elem_type), shape };
     Some(onnx::TypeProto {
         denotation: None,

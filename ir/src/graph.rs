@@ -189,7 +189,10 @@ impl Graph {
     /// The distinct nodes that read a value, in a stable order.
     pub fn consumers(&self, id: ValueId) -> impl Iterator<Item = NodeId> + '_ {
         let mut last = None;
-        self.value(id).uses().map(|used| used.node).filter(move |&node| last.replace(node) != Some(node))
+        self.value(id)
+            .uses()
+            .map(|used| used.node)
+            .filter(move |&node| last.replace(node) != Some(node))
     }
 
     /// The only use of a value that is not a graph output.

@@ -89,9 +89,10 @@ impl Model {
 
     /// `ModelProto.metadata_props`, in the file's order.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.rest.metadata_props.iter().map(|entry| {
-            (entry.key.as_deref().unwrap_or(""), entry.value.as_deref().unwrap_or(""))
-        })
+        self.rest
+            .metadata_props
+            .iter()
+            .map(|entry| (entry.key.as_deref().unwrap_or(""), entry.value.as_deref().unwrap_or("")))
     }
 
     /// The model-local functions, as `(domain, name)`.

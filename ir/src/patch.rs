@@ -5,8 +5,7 @@
 //! reader of the result recognises them.
 use crate::node::Order;
 use crate::{
-    Attribute, AttributeValue, Graph, Node, NodeId, Port, Tensor, Use, Value, ValueId,
-    infer,
+    Attribute, AttributeValue, Graph, Node, NodeId, Port, Tensor, Use, Value, ValueId, infer,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -217,7 +216,11 @@ impl Patch {
     }
 
     /// Adds an initializer whose name derives from `hint`.
-    pub fn initializer(&mut self, hint: impl Into<String>, tensor: impl Into<Arc<Tensor>>) -> Operand {
+    pub fn initializer(
+        &mut self,
+        hint: impl Into<String>,
+        tensor: impl Into<Arc<Tensor>>,
+    ) -> Operand {
         self.initializers.push((hint.into(), tensor.into()));
         Operand::Initializer(self.initializers.len() - 1)
     }
@@ -440,10 +443,8 @@ impl<'a> Edit<'a> {
             match *action {
                 Action::Replace(old, Operand::Output(node, _)) => {
                     let producer = self.graph.producer(old).expect("checked");
-                    anchors[node] = Anchor {
-                        value: Some(old),
-                        position: Some(self.graph[producer].order.0),
-                    };
+                    anchors[node] =
+                        Anchor { value: Some(old), position: Some(self.graph[producer].order.0) };
                 }
                 Action::SetInput(reader, _, Some(Operand::Output(node, _))) => {
                     let position = self.graph[reader].order.0;
@@ -665,7 +666,8 @@ impl<'a> Edit<'a> {
 
     fn drop_if_dead(&mut self, node: NodeId) {
         let graph = &self.graph;
-        let dead = |node: &Node| node.outputs.iter().flatten().all(|&id| graph.value(id).is_unused());
+        let dead =
+            |node: &Node| node.outputs.iter().flatten().all(|&id| graph.value(id).is_unused());
         if graph.get_node(node).is_some_and(dead) {
             self.delete_node(node);
         }
@@ -703,4 +705,3 @@ pub(crate) fn uses_of(id: NodeId, node: &Node) -> Vec<(ValueId, Use)> {
         .map(|(slot, &value)| (value, Use { node: id, port: Port::Capture(slot as u32) }));
     inputs.chain(captured).collect()
 }
-

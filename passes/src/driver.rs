@@ -29,7 +29,11 @@ impl<R: Rule> Pass for R {
 ///
 /// # Errors
 /// When a pass is at fault.
-pub fn run(passes: &[&dyn Pass], model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+pub fn run(
+    passes: &[&dyn Pass],
+    model: &mut Model,
+    context: &mut Context,
+) -> Result<(), PassError> {
     model.graph.infer();
     let mut rest = passes;
     while let Some((first, tail)) = rest.split_first() {
@@ -69,7 +73,11 @@ pub fn run_to_fixpoint(
     Err(PassError::NoFixpoint { rounds: MAX_ROUNDS, rules })
 }
 
-fn check(pass: &'static str, model: &Model) -> Result<(), PassError> {
+/// Validates a model after `pass`.
+///
+/// # Errors
+/// When it breaks an invariant.
+pub fn check(pass: &'static str, model: &Model) -> Result<(), PassError> {
     let violations = model.validate();
     if violations.is_empty() { Ok(()) } else { Err(PassError::Invalid { pass, violations }) }
 }
@@ -158,7 +166,8 @@ impl<'a> RuleSet<'a> {
     ) -> Result<bool, PassError> {
         let mut fired = false;
         while let Some(node) = graph.get_node(id) {
-            let rooted = if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
+            let rooted =
+                if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
             let candidates = rooted.into_iter().flatten().chain(&self.any_root);
             let mut applied = false;
             for &index in candidates {

@@ -1,6 +1,6 @@
 //! The harness of the tests of passes: rewrite, validate, execute before and after, compare.
 use crate::{Accuracy, Context, Pass, driver};
-use lapidary_exec::{Runner, RunOptions, compare, random_inputs};
+use lapidary_exec::{RunOptions, Runner, compare, random_inputs};
 use lapidary_ir::{Model, text};
 
 /// Runs one pass over a model in ONNX text.
