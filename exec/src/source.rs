@@ -80,8 +80,8 @@ impl Source {
         self.outlets.contains_key(name)
     }
 
-    /// The typed, un-optimized form for inputs of these shapes. `exposed` values become outputs behind the
-    /// model's own.
+    /// The typed, un-optimized form for inputs of these shapes. `exposed` values become outputs
+    /// behind the model's own.
     pub(crate) fn typed(
         &self,
         shapes: &[Vec<usize>],
@@ -118,7 +118,8 @@ impl Source {
     }
 }
 
-/// The runtime's wire form of the model. Initializers are copied once, without a detour through bytes.
+/// The runtime's wire form of the model. Initializers are copied once, without a detour through
+/// bytes.
 fn translate(model: &Model) -> Result<tract_onnx::pb::ModelProto, TractError> {
     let mut proto = model.encode();
     let mut data = Vec::new();
