@@ -1,5 +1,35 @@
 //! Removes channels.
+//!
+//! A channel is not a row of one weight: whatever is added to it, normalizes it, reads it or moves
+//! it elsewhere has to lose it too. [`ChannelPlan::analyse`] follows every single channel through
+//! the graph, [`Analysis::plan`] chooses, [`ChannelPlan::apply`] cuts.
+mod analysis;
+mod apply;
+mod channels;
+mod elements;
+mod importance;
+#[cfg(test)]
+mod oracle;
+mod plan;
+mod propagate;
+mod relations;
+mod select;
+
+pub use analysis::{Analysis, Group, Member};
+pub use apply::ApplyError;
+pub use channels::PruneChannels;
+pub use elements::Axis;
+pub use importance::{Norm, importance};
+pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
+pub use relations::{Place, Rewrite, Role};
+pub use select::Selection;
+
 use crate::Pass;
 
 /// The passes of this verb, in documentation order.
-pub const PASSES: &[&dyn Pass] = &[];
+pub const PASSES: &[&dyn Pass] = &[&PruneChannels {
+    ratio: 0.3,
+    norm: Norm::L2,
+    min_channels: 1,
+    round_to: 1,
+}];

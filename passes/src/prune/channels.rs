@@ -1,0 +1,61 @@
+//! Structured pruning by a share of every group.
+use super::{Analysis, ChannelPlan, Norm, Selection, importance};
+use crate::{Context, Pass, PassError, PassInfo, pass};
+use lapidary_ir::Model;
+
+pass! {
+    /// Removes the channels with the smallest weights.
+    ///
+    /// Channels that are added, normalized, gated or read together form a group and go together.
+    /// Of each group of n, ⌈(1 − ratio) · n⌉ stay: those whose slices of the weights that make
+    /// them have the largest norm. What can't be followed stays, with a reason.
+    ///
+    /// y = W₂ · f(W₁ · x) without channel c: W₁ loses row c, W₂ loses column c.
+    pub struct PruneChannels {
+        /// The share of each group that goes, from 0 to 1.
+        pub ratio: f64,
+        /// How a slice of a weight is measured.
+        pub norm: Norm,
+        /// Channels every axis keeps at least; 0 counts as 1.
+        pub min_channels: usize,
+        /// A group keeps a multiple of this many channels where it can; 0 counts as 1.
+        pub round_to: usize,
+    }
+    name: "prune-channels",
+    accuracy: Lossy,
+    emits: [],
+}
+
+impl PruneChannels {
+    /// What the pass would do to a model.
+    #[must_use]
+    pub fn plan(&self, model: &Model) -> ChannelPlan {
+        let analysis = Analysis::of(&model.graph);
+        let scores = importance(&model.graph, &analysis, self.norm);
+        let Self { ratio, min_channels, round_to, .. } = *self;
+        analysis.plan(&scores, &Selection { ratio, min_channels, round_to })
+    }
+}
+
+impl Pass for PruneChannels {
+    fn info(&self) -> &'static PassInfo {
+        &Self::INFO
+    }
+
+    fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+        let plan = self.plan(model);
+        let record = context.record(&Self::INFO);
+        record.rewrites += plan.pruned_groups();
+        if plan.groups.is_empty() {
+            record.skip("no weight makes channels");
+        }
+        for group in plan.groups.iter().filter(|group| group.removed.is_empty()) {
+            match (group.held.first(), &group.note) {
+                (_, Some(note)) => record.skip(note.clone()),
+                (Some((reason, _)), None) => record.skip(reason.clone()),
+                (None, None) => record.skip("the group is too small for the ratio"),
+            }
+        }
+        plan.apply(model).map_err(|source| source.into_fault(Self::INFO.name))
+    }
+}

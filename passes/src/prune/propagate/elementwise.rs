@@ -1,0 +1,38 @@
+//! Operators that work element by element.
+use super::site::Site;
+use crate::prune::elements::Axis;
+
+const UNALIGNED: &str = "has axes that do not line up";
+
+/// Every output has the axes of the input.
+pub(super) fn unary(site: &mut Site<'_>) -> &'static str {
+    let Some((x, rank)) = site.input(0) else { return UNALIGNED };
+    for slot in 0..site.node().outputs().len() {
+        if let Some((y, found)) = site.output(slot)
+            && found == rank
+        {
+            site.tie_all(x, y, rank, &[]);
+        }
+    }
+    UNALIGNED
+}
+
+/// Shapes align at the right; what has extent 1 is read by every element of the output.
+pub(super) fn broadcast(site: &mut Site<'_>) -> &'static str {
+    let Some((y, rank)) = site.output(0) else { return UNALIGNED };
+    for slot in 0..site.node().inputs().len() {
+        let Some((x, own)) = site.input(slot) else { continue };
+        for axis in 0..own.min(rank) {
+            along(site, Axis::new(x, own - 1 - axis), Axis::new(y, rank - 1 - axis));
+        }
+    }
+    UNALIGNED
+}
+
+/// Ties an axis to the one it broadcasts to.
+pub(super) fn along(site: &mut Site<'_>, input: Axis, output: Axis) {
+    if site.extent(input) == Some(1) {
+        return site.free(input);
+    }
+    site.tie(input, output);
+}

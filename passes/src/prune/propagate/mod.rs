@@ -1,0 +1,88 @@
+//! What each operator does to the channels along an axis.
+//!
+//! One `match` on the operator; an operator that is not listed stops pruning there. An axis a rule
+//! says nothing about has to stay as it is: nothing is guessed through.
+mod elementwise;
+mod join;
+mod linear;
+mod normalization;
+mod quantize;
+mod reduce;
+mod regroup;
+mod select;
+mod site;
+mod spatial;
+
+use super::relations::Relations;
+use lapidary_ir::{Graph, NodeId};
+pub(crate) use site::{constant, weight_behind};
+use site::Site;
+
+/// Adds to `relations` what node `id` says.
+pub(crate) fn state(graph: &Graph, id: NodeId, relations: &mut Relations) {
+    let mut site = Site::new(graph, id, relations);
+    let why = rule(&mut site);
+    site.close(why);
+}
+
+/// States what the node does; returns why whatever it did not mention has to stay.
+fn rule(site: &mut Site<'_>) -> &'static str {
+    if !site.node().is_standard() {
+        return "has no rule for channels";
+    }
+    match site.node().op_type.as_str() {
+        "Conv" => linear::conv(site),
+        "ConvTranspose" => linear::conv_transpose(site),
+        "Gemm" => linear::gemm(site),
+        "MatMul" => linear::matmul(site),
+        "BatchNormalization" => normalization::batch(site),
+        "InstanceNormalization" => normalization::instance(site),
+        "GroupNormalization" => normalization::group(site),
+        "LayerNormalization" | "RMSNormalization" => normalization::layer(site),
+        "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Cast"
+        | "Ceil" | "Celu" | "Cos" | "Cosh" | "Dropout" | "Elu" | "Erf" | "Exp" | "Floor" | "Gelu"
+        | "HardSigmoid" | "HardSwish" | "Identity" | "IsInf" | "IsNaN" | "LeakyRelu" | "Log"
+        | "Mish" | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
+        | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish"
+        | "Tan" | "Tanh" | "ThresholdedRelu" => elementwise::unary(site),
+        "Add" | "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Clip" | "Div"
+        | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean"
+        | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where" | "Xor" => {
+            elementwise::broadcast(site)
+        }
+        "Constant" => join::constant(site),
+        "Concat" => join::concat(site),
+        "Split" => join::split(site),
+        "Pad" => join::pad(site),
+        "Expand" => join::expand(site),
+        "Tile" => join::tile(site),
+        "Slice" => select::slice(site),
+        "Gather" => select::gather(site),
+        "Shape" => select::shape(site),
+        "Transpose" => regroup::transpose(site),
+        "Reshape" => regroup::reshape(site),
+        "Flatten" => regroup::flatten(site),
+        "Squeeze" | "Unsqueeze" => regroup::insert_ones(site),
+        "DepthToSpace" => regroup::depth_to_space(site),
+        "SpaceToDepth" => regroup::space_to_depth(site),
+        "AveragePool" | "GlobalAveragePool" | "GlobalLpPool" | "GlobalMaxPool" | "LpPool"
+        | "MaxPool" => spatial::pool(site),
+        "Resize" | "Upsample" => spatial::resize(site),
+        "GridSample" => spatial::grid_sample(site),
+        "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax"
+        | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => {
+            reduce::reduce(site)
+        }
+        "ArgMax" | "ArgMin" => reduce::arg(site),
+        "CumSum" | "Hardmax" | "LogSoftmax" | "LpNormalization" | "Softmax" => {
+            reduce::along_axis(site)
+        }
+        "LRN" => reduce::across_channels(site),
+        "QuantizeLinear" | "DequantizeLinear" => quantize::linear(site),
+        "GRU" | "LSTM" | "RNN" => "ties the hidden state over time, which is not followed yet",
+        "ArrayFeatureExtractor" | "Compress" | "GatherElements" | "GatherND" | "NonZero" | "OneHot"
+        | "ScatterElements" | "ScatterND" | "TopK" | "Unique" => "picks elements by their data",
+        "If" | "Loop" | "Scan" => "has a subgraph, which is not followed",
+        _ => "has no rule for channels",
+    }
+}

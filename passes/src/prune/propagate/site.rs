@@ -1,0 +1,263 @@
+//! A node while a rule looks at it.
+use crate::prune::elements::Axis;
+use crate::prune::relations::{Balance, Map, Pin, Place, Relations, Rewrite, Role, Tie};
+use lapidary_ir::{AttributeValue, Dim, Graph, Node, NodeId, Tensor, ValueId};
+use rustc_hash::FxHashSet;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A node, the graph around it and the relations it adds to.
+pub(super) struct Site<'a> {
+    pub(super) graph: &'a Graph,
+    id: NodeId,
+    relations: &'a mut Relations,
+    mentioned: FxHashSet<Axis>,
+}
+
+/// A list of integers and where its entries stand.
+pub(super) struct List {
+    pub(super) values: Vec<i64>,
+    slot: usize,
+    attribute: Option<&'static str>,
+}
+
+impl List {
+    /// Where an entry stands.
+    pub(super) fn place(&self, entry: usize) -> Place {
+        match self.attribute {
+            Some(name) => Place::Ints(name, entry),
+            None => Place::Input(self.slot, entry),
+        }
+    }
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(graph: &'a Graph, id: NodeId, relations: &'a mut Relations) -> Self {
+        Self { graph, id, relations, mentioned: FxHashSet::default() }
+    }
+
+    pub(super) fn node(&self) -> &'a Node {
+        &self.graph[self.id]
+    }
+
+    /// Pins every axis of an input or output the rule did not mention, unless its extent is 1.
+    pub(super) fn close(&mut self, why: &'static str) {
+        let node = self.node();
+        for value in node.inputs().iter().chain(node.outputs()).copied().flatten() {
+            let Some(shape) = self.graph.value(value).shape() else {
+                self.relations.pin_value(value, Some(self.id), "has a shape that is not known");
+                continue;
+            };
+            for (axis, extent) in shape.iter().enumerate() {
+                let axis = Axis::new(value, axis);
+                if *extent != 1 && !self.mentioned.contains(&axis) {
+                    self.pin(axis, why);
+                }
+            }
+        }
+    }
+
+    /// The value of input `slot` with its rank, when both are known.
+    pub(super) fn input(&self, slot: usize) -> Option<(ValueId, usize)> {
+        self.ranked(self.node().input(slot)?)
+    }
+
+    /// The value of output `slot` with its rank, when both are known.
+    pub(super) fn output(&self, slot: usize) -> Option<(ValueId, usize)> {
+        self.ranked(self.node().output(slot)?)
+    }
+
+    fn ranked(&self, value: ValueId) -> Option<(ValueId, usize)> {
+        Some((value, self.graph.value(value).shape()?.len()))
+    }
+
+    /// The number of elements of an axis, if it is a number.
+    pub(super) fn extent(&self, axis: Axis) -> Option<usize> {
+        let dim = self.graph.value(axis.value).shape()?.get(axis.axis)?;
+        usize::try_from(dim.value()?).ok()
+    }
+
+    /// Constant data: an initializer or the tensor of a `Constant` node.
+    pub(super) fn constant(&self, value: ValueId) -> Option<Arc<Tensor>> {
+        constant(self.graph, value)
+    }
+
+    /// Whether a value is constant data, possibly quantized, cast or transposed.
+    pub(super) fn is_weight(&self, value: ValueId) -> bool {
+        weight_behind(self.graph, value).is_some()
+    }
+
+    /// A list that is a constant input or, in older versions of the operator, an attribute.
+    pub(super) fn list(&self, slot: usize, attribute: &'static str) -> Option<List> {
+        if let Some(values) = self.node().ints(attribute) {
+            return Some(List { values: values.to_vec(), slot, attribute: Some(attribute) });
+        }
+        let values = self.constant(self.node().input(slot)?)?.to_i64()?;
+        Some(List { values, slot, attribute: None })
+    }
+
+    /// Whether a weight made the channels along the axis.
+    pub(super) fn carries(&self, axis: Axis) -> bool {
+        self.relations.carried.contains(&axis)
+    }
+
+    /// Nothing about the axis hinders anyone.
+    pub(super) fn free(&mut self, axis: Axis) {
+        self.mentioned.insert(axis);
+    }
+
+    /// The elements have to stay.
+    pub(super) fn pin(&mut self, axis: Axis, why: &'static str) {
+        self.mentioned.insert(axis);
+        self.push_pin(axis, None, why);
+    }
+
+    /// One element has to stay.
+    pub(super) fn pin_element(&mut self, axis: Axis, element: usize, why: &'static str) {
+        self.mentioned.insert(axis);
+        self.push_pin(axis, Some(element), why);
+    }
+
+    fn push_pin(&mut self, axis: Axis, element: Option<usize>, why: &'static str) {
+        let (value, node) = (axis.value, Some(self.id));
+        let why = Cow::Borrowed(why);
+        self.relations.pins.push(Pin { value, axis: Some(axis.axis), element, node, why });
+    }
+
+    /// Element i of one axis is element i of the other; in direction of the computation.
+    pub(super) fn tie(&mut self, left: Axis, right: Axis) {
+        match (self.extent(left), self.extent(right)) {
+            (Some(l), Some(r)) if l == r => {
+                self.tie_by(left, right, Map::Run { left: 0, right: 0, len: l });
+            }
+            (None, None) => {
+                self.free(left);
+                self.free(right);
+            }
+            _ => {
+                self.pin(left, "has axes whose sizes are not known to agree");
+                self.pin(right, "has axes whose sizes are not known to agree");
+            }
+        }
+    }
+
+    /// Elements of one axis are elements of the other; both extents are known.
+    pub(super) fn tie_by(&mut self, left: Axis, right: Axis, map: Map) {
+        self.mentioned.insert(left);
+        self.mentioned.insert(right);
+        if self.carries(left) {
+            self.relations.carried.insert(right);
+        }
+        self.relations.ties.push(Tie { left, right, map });
+    }
+
+    /// Ties all axes of two values of the same rank, except some.
+    pub(super) fn tie_all(&mut self, left: ValueId, right: ValueId, rank: usize, except: &[usize]) {
+        for axis in (0..rank).filter(|axis| !except.contains(axis)) {
+            self.tie(Axis::new(left, axis), Axis::new(right, axis));
+        }
+    }
+
+    /// A weight makes the channels of `output` along `weight`.
+    pub(super) fn produce(&mut self, weight: Axis, output: Axis) {
+        self.relations.roles.push((weight, Role::Producer, self.id));
+        self.relations.carried.insert(weight);
+        self.tie(weight, output);
+    }
+
+    /// Row o of the weight belongs to output o; the rows of a depthwise weight make no channels,
+    /// they follow those they read.
+    pub(super) fn produce_unless_depthwise(&mut self, rows: Axis, output: Axis, depthwise: bool) {
+        if depthwise {
+            self.tie(rows, output);
+        } else {
+            self.produce(rows, output);
+        }
+    }
+
+    /// A weight shared by all groups makes the channels of `output`, `local` per group.
+    pub(super) fn produce_local(&mut self, weight: Axis, output: Axis, total: usize, local: usize) {
+        self.relations.roles.push((weight, Role::Producer, self.id));
+        self.relations.carried.insert(weight);
+        self.tie_by(weight, output, Map::Digits { total, left: (1, local), right: (1, total) });
+    }
+
+    /// A weight reads the channels of `input` along `weight`.
+    pub(super) fn consume(&mut self, input: Axis, weight: Axis) {
+        self.relations.roles.push((weight, Role::Consumer, self.id));
+        self.tie(input, weight);
+    }
+
+    /// Each of `blocks` blocks of the axis keeps the same number of elements.
+    pub(super) fn balance(&mut self, axis: Axis, blocks: usize) {
+        self.mentioned.insert(axis);
+        self.relations.balances.push(Balance { axis, blocks, node: self.id });
+    }
+
+    /// The number at `place` counts the elements `start..end` of `axis`.
+    pub(super) fn count(&mut self, place: Place, axis: Axis, range: (usize, usize), per: usize) {
+        let (node, (start, end)) = (self.id, range);
+        self.relations.rewrites.push(Rewrite::Count { node, place, axis, start, end, per });
+    }
+
+    /// The indices of this node point into `axis`.
+    pub(super) fn index(&mut self, axis: Axis, gathered: Axis) {
+        self.relations.rewrites.push(Rewrite::Indices { node: self.id, axis, gathered });
+    }
+
+    /// The weight of this node has group-local columns.
+    pub(super) fn grouped_columns(&mut self, input: Axis, output: Axis, groups: usize) {
+        self.relations.rewrites.push(Rewrite::GroupedColumns {
+            node: self.id,
+            input,
+            output,
+            groups,
+        });
+    }
+
+    /// An axis attribute, counted from the front.
+    pub(super) fn axis(&self, default: i64, rank: usize) -> Option<usize> {
+        from_front(self.node().int("axis").unwrap_or(default), rank)
+    }
+
+    /// The shape of a value.
+    pub(super) fn shape(&self, value: ValueId) -> &'a [Dim] {
+        self.graph.value(value).shape().unwrap_or(&[])
+    }
+}
+
+/// An axis that may count from the end.
+pub(super) fn from_front(axis: i64, rank: usize) -> Option<usize> {
+    let rank = i64::try_from(rank).ok()?;
+    let axis = if axis < 0 { axis + rank } else { axis };
+    if (0..rank).contains(&axis) { usize::try_from(axis).ok() } else { None }
+}
+
+/// The constant a value is computed from, element by element.
+pub(crate) fn weight_behind(graph: &Graph, value: ValueId) -> Option<ValueId> {
+    let mut value = value;
+    while constant(graph, value).is_none() {
+        let node = &graph[graph.producer(value)?];
+        let follows = ["Cast", "DequantizeLinear", "Identity", "Transpose"];
+        if !node.is_standard() || !follows.contains(&node.op_type.as_str()) {
+            return None;
+        }
+        value = node.input(0)?;
+    }
+    Some(value)
+}
+
+/// Constant data: an initializer or the tensor of a `Constant` node.
+pub(crate) fn constant(graph: &Graph, value: ValueId) -> Option<Arc<Tensor>> {
+    if let Some(tensor) = graph.constant(value) {
+        return Some(tensor.clone());
+    }
+    let node = &graph[graph.producer(value)?];
+    if !node.is("Constant") {
+        return None;
+    }
+    match node.attribute("value") {
+        Some(AttributeValue::Tensor(tensor)) => Some(tensor.clone()),
+        _ => node.ints("value_ints").map(|values| Arc::new(Tensor::vector(values))),
+    }
+}
