@@ -177,13 +177,19 @@ impl Moments {
     }
 
     fn cosine(&self) -> f64 {
+        if self.equal() {
+            return 1.0;
+        }
         if self.reference_squares == 0.0 || self.candidate_squares == 0.0 {
-            return f64::from(u8::from(self.equal()));
+            return 0.0;
         }
         (self.products / (self.reference_squares.sqrt() * self.candidate_squares.sqrt())).min(1.0)
     }
 
     fn correlation(&self, pairs: &[(f64, f64)]) -> f64 {
+        if self.equal() {
+            return 1.0;
+        }
         let count = pairs.len().max(1) as f64;
         let mean_a = pairs.iter().map(|(a, _)| a).sum::<f64>() / count;
         let mean_b = pairs.iter().map(|(_, b)| b).sum::<f64>() / count;
@@ -195,7 +201,7 @@ impl Moments {
             ab += a * b;
         }
         if aa == 0.0 || bb == 0.0 {
-            return f64::from(u8::from(self.equal()));
+            return 0.0;
         }
         (ab / (aa.sqrt() * bb.sqrt())).clamp(-1.0, 1.0)
     }

@@ -41,6 +41,7 @@ mod channels;
 mod compare;
 mod error;
 mod exchange;
+mod fused_conv;
 mod guard;
 mod observe;
 mod random;

@@ -234,3 +234,133 @@ impl Visitor<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{decode, float, inputs, waves};
+    use crate::{ChannelRanges, RunOptions, Runner, Statistics};
+
+    /// Two names for one value, a constant, a value nothing depends on, and integers.
+    const MODEL: &str = "x:float N,4 -> y:float
+        same = Identity(x)
+        a = MatMul(same, w)
+        again = Identity(a)
+        twice = Add(w, w)
+        dead = Neg(a)
+        shape = Shape(a)
+        y = Add(again, b)";
+
+    fn runner() -> Runner {
+        let initializers = [("w", waves(&[4, 4], 1)), ("b", waves(&[4], 2))];
+        Runner::new(&decode(MODEL, &initializers), &RunOptions::default()).expect("it loads")
+    }
+
+    fn shown(observer: &Observer, given: &Inputs) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+        let mut seen = BTreeMap::new();
+        let mut visit = |shown: Observation<'_>| {
+            let value = (shown.dims.to_vec(), shown.data.to_vec());
+            assert_eq!(seen.insert(shown.name.to_owned(), value), None, "each is shown once");
+        };
+        observer.observe(given, &mut visit).expect("it runs");
+        seen
+    }
+
+    #[test]
+    fn shows_every_wanted_value_under_its_own_name() {
+        let names = ["x", "same", "a", "again", "twice", "dead", "shape", "y", "w"];
+        let runner = runner();
+        let given = inputs([("x", waves(&[3, 4], 5))]);
+        let seen = shown(&runner.observer(names).expect("they exist"), &given);
+        let floats = ["a", "again", "dead", "same", "twice", "w", "x", "y"];
+        assert_eq!(seen.keys().map(String::as_str).collect::<Vec<_>>(), floats);
+        assert_eq!(seen["x"], seen["same"]);
+        assert_eq!(seen["a"], seen["again"]);
+        assert_eq!(seen["a"].0, [3, 4]);
+        let opposite: Vec<f32> = seen["a"].1.iter().map(|x| -x).collect();
+        assert_eq!(seen["dead"].1, opposite);
+        let doubled: Vec<f32> = seen["w"].1.iter().map(|x| x + x).collect();
+        assert_eq!(seen["twice"].1, doubled);
+        let outputs = runner.run(&given).expect("it runs");
+        let y = outputs[0].1.to_f32().expect("floats");
+        assert!(y.iter().zip(&seen["y"].1).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn observing_gives_the_outputs_too() {
+        let runner = runner();
+        let given = inputs([("x", waves(&[2, 4], 5))]);
+        let observer = runner.observer(["dead"]).expect("it exists");
+        let outputs = observer.observe(&given, &mut |_| {}).expect("it runs");
+        assert_eq!(outputs.len(), 1);
+        assert_eq!(outputs[0].1.dims(), [2, 4]);
+    }
+
+    #[test]
+    fn shows_a_quantized_graph_as_it_is_computed() {
+        let text = "x:float 1,4 -> y:float
+            q = QuantizeLinear(x, s, z)
+            d = DequantizeLinear(q, s, z)
+            y = Relu(d)";
+        let initializers = [("s", Tensor::scalar(0.5f32)), ("z", Tensor::scalar(0i8))];
+        let model = decode(text, &initializers);
+        let runner = Runner::new(&model, &RunOptions::default()).expect("it loads");
+        let given = inputs([("x", float(&[1, 4], &[0.3, -0.6, 2.1, 0.2]))]);
+        let seen = shown(&runner.observer(["q", "d", "y"]).expect("they exist"), &given);
+        assert_eq!(seen["d"].1, [0.5, -0.5, 2.0, 0.0]);
+        assert_eq!(seen["y"].1, [0.5, 0.0, 2.0, 0.0]);
+        assert!(!seen.contains_key("q"));
+    }
+
+    #[test]
+    fn names_the_values_the_graph_lacks() {
+        let error = runner().observer(["a", "nothing", "none"]).expect_err("two do not exist");
+        assert_eq!(error.to_string(), "the graph has no values `none`, `nothing`");
+    }
+
+    #[test]
+    fn statistics_do_not_depend_on_order_division_or_threads() {
+        let runner = runner();
+        let observer = runner.observer(["x", "a", "y", "shape"]).expect("they exist");
+        let batches: Vec<Inputs> =
+            (0..40).map(|index| inputs([("x", waves(&[2, 4], index))])).collect();
+        type Both = (Statistics, ChannelRanges);
+        let collect = |threads: usize, batches: Vec<&Inputs>| -> BTreeMap<String, Both> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let batches = batches.into_iter().cloned().map(Ok::<_, ExecError>);
+            let pool = pool.expect("threads can be made");
+            pool.install(|| observer.collect(batches)).expect("it runs")
+        };
+        let whole = collect(1, batches.iter().collect());
+        assert_eq!(whole.keys().map(String::as_str).collect::<Vec<_>>(), ["a", "x", "y"]);
+        assert_eq!(whole["x"].0.count(), 40 * 8);
+        assert_eq!(whole["a"].1.len(), 4);
+        assert_eq!(collect(4, batches.iter().rev().collect()), whole);
+        let mut merged = collect(2, batches[..13].iter().collect());
+        for (name, part) in collect(3, batches[13..].iter().collect()) {
+            merged.get_mut(&name).expect("the same values").merge(&part);
+        }
+        assert_eq!(merged, whole);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_run_stops_the_collection() {
+        let runner = runner();
+        let observer = runner.observer(["a"]).expect("it exists");
+        let batches = [Ok(inputs([])), Ok(inputs([("x", waves(&[2, 4], 0))]))];
+        let collected = observer.collect::<Statistics, ExecError>(batches.into_iter());
+        assert_eq!(
+            collected.expect_err("an input is missing"),
+            ExecError::MissingInput { name: "x".to_owned() }
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "the visitor's own")]
+    fn a_panic_of_the_visitor_is_the_callers() {
+        let runner = runner();
+        let observer = runner.observer(["a"]).expect("it exists");
+        let given = inputs([("x", waves(&[2, 4], 0))]);
+        let _ = observer.observe(&given, &mut |_| panic!("the visitor's own"));
+    }
+}

@@ -114,3 +114,211 @@ pub(crate) fn collect_outputs(source: &Source, values: &[TValue]) -> Result<Outp
         |(name, value): (&String, &TValue)| Ok((name.clone(), exchange::from_native(value)?));
     source.outputs.iter().zip(values).map(named).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare;
+    use crate::testing::{decode, float, inputs, waves};
+
+    fn runner(model: &Model) -> Runner {
+        Runner::new(model, &RunOptions::default()).expect("the runtime knows every operator")
+    }
+
+    fn only(outputs: Outputs) -> Tensor {
+        assert_eq!(outputs.len(), 1);
+        outputs.into_iter().next().expect("there is one").1
+    }
+
+    #[test]
+    fn runs_a_convolution_with_normalization_and_activation() {
+        let text = "x:float 1,1,3,3 -> y:float
+            c = Conv(x, w, b)
+            n = BatchNormalization(c, scale, shift, mean, variance)
+            y = Relu(n)";
+        let model = decode(
+            text,
+            &[
+                ("w", float(&[2, 1, 2, 2], &[1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 0.0])),
+                ("b", float(&[2], &[0.5, 1.0])),
+                ("scale", float(&[2], &[2.0, 1.0])),
+                ("shift", float(&[2], &[0.0, 3.0])),
+                ("mean", float(&[2], &[0.5, 0.0])),
+                ("variance", float(&[2], &[1.0 - 1e-5, 1.0 - 1e-5])),
+            ],
+        );
+        let x = float(&[1, 1, 3, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        let outputs = runner(&model).run(&inputs([("x", x)])).expect("it runs");
+        let expected = [8.0, 12.0, 20.0, 24.0, 4.0, 3.0, 1.0, 0.0];
+        let expected = vec![("y".to_owned(), float(&[1, 2, 2, 2], &expected))];
+        assert!(compare(&expected, &outputs).expect("one output")[0].max_abs < 1e-5, "{outputs:?}");
+    }
+
+    #[test]
+    fn runs_a_symbolic_batch_of_any_size() {
+        let text = "x:float N,2 -> y:float
+            y = MatMul(x, w)";
+        let runner = runner(&decode(text, &[("w", float(&[2, 1], &[1.0, 10.0]))]));
+        for batch in [1, 3, 1] {
+            let x = Tensor::new(&[batch, 2], &vec![1.0f32; 2 * batch as usize]);
+            let y = only(runner.run(&inputs([("x", x)])).expect("it runs"));
+            assert!(y.same_content(&float(&[batch, 1], &vec![11.0; batch as usize])));
+        }
+    }
+
+    #[test]
+    fn a_softmax_between_quantizations_keeps_its_meaning() {
+        // The runtime's optimizer makes a table of the softmax, as if it were element-wise.
+        let text = "x:float 1,8 -> y:float
+            q0 = QuantizeLinear(x, s0, z)
+            d0 = DequantizeLinear(q0, s0, z)
+            m = Softmax(d0) {axis=-1}
+            q1 = QuantizeLinear(m, s1, z)
+            y = DequantizeLinear(q1, s1, z)";
+        let initializers = [
+            ("s0", Tensor::scalar(0.05f32)),
+            ("s1", Tensor::scalar(0.004f32)),
+            ("z", Tensor::scalar(0u8)),
+        ];
+        let x = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5f32];
+        let given = inputs([("x", float(&[1, 8], &x))]);
+        let y = only(runner(&decode(text, &initializers)).run(&given).expect("it runs"));
+        let sum: f32 = x.iter().map(|x| x.exp()).sum();
+        let softmax: Vec<f32> = x.iter().map(|x| x.exp() / sum).collect();
+        for (found, expected) in y.to_f32().expect("floats").iter().zip(softmax) {
+            assert!((found - expected).abs() <= 0.0021, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn gives_outputs_in_the_order_of_the_graph() {
+        let text = "x:float 2 -> b:float a:float x:float
+            a = Neg(x)
+            b = Add(x, x)";
+        let runner = runner(&decode(text, &[]));
+        let outputs = runner.run(&inputs([("x", float(&[2], &[1.0, 2.0]))])).expect("it runs");
+        let names: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["b", "a", "x"]);
+        assert!(outputs[0].1.same_content(&float(&[2], &[2.0, 4.0])));
+        assert!(outputs[1].1.same_content(&float(&[2], &[-1.0, -2.0])));
+    }
+
+    #[test]
+    fn runs_integers_and_booleans() {
+        let text = "a:int64 2 b:int64 2 -> s:int64 l:bool n:int64
+            s = Add(a, b)
+            l = Less(a, b)
+            n = Shape(a)";
+        let given = inputs([("a", Tensor::vector(&[1i64, 5])), ("b", Tensor::vector(&[2i64, 3]))]);
+        let outputs = runner(&decode(text, &[])).run(&given).expect("it runs");
+        assert!(outputs[0].1.same_content(&Tensor::vector(&[3i64, 8])));
+        assert!(outputs[1].1.same_content(&Tensor::vector(&[true, false])));
+        assert!(outputs[2].1.same_content(&Tensor::vector(&[2i64])));
+    }
+
+    #[test]
+    fn runs_halves() {
+        let text = "x:float16 2 -> y:float16
+            y = Add(x, x)";
+        let half = |x: f32| tract_onnx::prelude::f16::from_f32(x);
+        let given = inputs([("x", Tensor::vector(&[half(1.5), half(-2.0)]))]);
+        let y = only(runner(&decode(text, &[])).run(&given).expect("it runs"));
+        assert!(y.same_content(&Tensor::vector(&[half(3.0), half(-4.0)])));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_the_inputs() {
+        let text = "x:float N,2 m:float N,? -> y:float
+            y = Add(x, m)";
+        let runner = runner(&decode(text, &[]));
+        let (x, m) = (float(&[1, 2], &[1.0, 2.0]), float(&[1, 2], &[1.0, 2.0]));
+        let cases = [
+            (inputs([("x", x.clone())]), "input `m` is missing"),
+            (
+                inputs([("x", x.clone()), ("m", m.clone()), ("z", m.clone())]),
+                "the model has no input `z`, its inputs are `x`, `m`",
+            ),
+            (
+                inputs([("x", Tensor::new(&[1, 2], &[1i64, 2])), ("m", m.clone())]),
+                "input `x` has element type int64, expected float",
+            ),
+            (
+                inputs([("x", float(&[2], &[1.0, 2.0])), ("m", m)]),
+                "input `x` has dimensions [2], expected rank 2",
+            ),
+            (
+                inputs([("x", x.clone()), ("m", float(&[3, 1], &[0.0; 3]))]),
+                "input `m` has 3 entries on axis 0, but `N` is 1 elsewhere",
+            ),
+            (
+                inputs([("x", float(&[1, 3], &[0.0; 3])), ("m", x)]),
+                "input `x` has 3 entries on axis 1, expected 2",
+            ),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(runner.run(&given).expect_err(expected).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn names_the_operator_the_runtime_lacks() {
+        let refused = |text: &str| {
+            let error = Runner::new(&decode(text, &[]), &RunOptions::default());
+            error.expect_err("the operator is missing").to_string()
+        };
+        assert_eq!(
+            refused("x:float 2,2 -> y:float\n y = Det(x)"),
+            "node `y` (Det) is not supported by the runtime: it has no such operator"
+        );
+        assert_eq!(
+            refused("x:float 2,2 -> y:float\n y = com.microsoft.FusedConv(x, x)"),
+            "node `y` (FusedConv) is not supported by the runtime: \
+             it has no such operator in domain `com.microsoft`"
+        );
+        // Of the same name as an operator of ONNX, but another one.
+        assert_eq!(
+            refused("x:float 2,2 -> y:float\n y = my.own.Relu(x)"),
+            "node `y` (Relu) is not supported by the runtime: it has no such operator in domain `my.own`"
+        );
+    }
+
+    #[test]
+    fn names_the_node_the_runtime_refuses() {
+        let text = "x:float 2 -> y:float
+            a = Neg(x)
+            q = QuantizeLinear(a, s, z)
+            y = DequantizeLinear(q, s, z)";
+        let initializers = [("s", Tensor::scalar(0.5f32)), ("z", Tensor::scalar(0i16))];
+        let error = Runner::new(&decode(text, &initializers), &RunOptions::default())
+            .and_then(|runner| runner.run(&inputs([("x", float(&[2], &[1.0, 2.0]))])));
+        let error = error.expect_err("16-bit quantization is not supported");
+        let ExecError::Unsupported { node, op_type, .. } = &error else { panic!("{error}") };
+        assert_eq!((node.as_str(), op_type.as_str()), ("q", "QuantizeLinear"));
+    }
+
+    #[test]
+    fn names_the_value_whose_type_the_runtime_lacks() {
+        let text = "x:bfloat16 2 -> y:bfloat16
+            y = Neg(x)";
+        let error = Runner::new(&decode(text, &[]), &RunOptions::default());
+        assert_eq!(
+            error.expect_err("the type is missing").to_string(),
+            "value `x` has element type bfloat16, which the runtime does not support"
+        );
+    }
+
+    #[test]
+    fn several_threads_may_run_at_once() {
+        use rayon::prelude::*;
+        let text = "x:float N,16 -> y:float
+            a = MatMul(x, w)
+            y = Tanh(a)";
+        let runner = runner(&decode(text, &[("w", waves(&[16, 16], 1))]));
+        let run = |index: usize| {
+            let x = waves(&[1 + (index % 3) as i64, 16], index);
+            only(runner.run(&inputs([("x", x)])).expect("it runs"))
+        };
+        let together: Vec<Tensor> = (0..24usize).into_par_iter().map(run).collect();
+        assert!((0..24).all(|index| run(index).same_content(&together[index])));
+    }
+}

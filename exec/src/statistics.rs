@@ -187,7 +187,7 @@ impl Statistics {
             row.as_ref().map_or(0, |row| row.mantissas(exponent)).cast_signed()
         };
         let (positive, negative) = self.rows.split_at(256);
-        let pairs = positive.iter().zip(negative).enumerate();
+        let pairs = positive.iter().zip(negative).take(NOT_FINITE).enumerate();
         pairs.fold(0.0, |sum, (exponent, (positive, negative))| {
             let mantissas = mantissas(positive, exponent) - mantissas(negative, exponent);
             sum + mantissas as f64 * unit(exponent)
@@ -198,7 +198,7 @@ impl Statistics {
     #[must_use]
     pub fn sum_of_squares(&self) -> f64 {
         let (positive, negative) = self.rows.split_at(256);
-        let pairs = positive.iter().zip(negative).enumerate();
+        let pairs = positive.iter().zip(negative).take(NOT_FINITE).enumerate();
         pairs.fold(0.0, |sum, (exponent, (positive, negative))| {
             let rows = positive.iter().chain(negative);
             let squares: u128 = rows.map(|row| row.mantissa_squares(exponent)).sum();
@@ -265,7 +265,7 @@ impl Statistics {
     }
 
     /// The number below which the share `p` of the finite numbers lies, interpolated between the edges of a
-    /// bin: it is less than 1/2⁷ of its magnitude away from a number that was seen.
+    /// bin: unless it is subnormal it is at most 1/2⁷ of its magnitude away from a number that was seen.
     #[must_use]
     pub fn quantile(&self, p: f64) -> Option<f32> {
         let (min, max) = self.range()?;
@@ -290,6 +290,10 @@ fn interpolate(bins: impl Iterator<Item = Bin>, count: u64, p: f64) -> Option<f3
         below += bin.count;
         last = Some(bin.upper);
         if below as f64 >= target {
+            // Next to zero almost every number is zero itself, as rectified ones are.
+            if bin.lower == 0.0 || bin.upper == 0.0 {
+                return Some(0.0);
+            }
             let (lower, upper) = (f64::from(bin.lower), f64::from(bin.upper));
             return Some((lower + (upper - lower) * inside / bin.count as f64) as f32);
         }
@@ -488,7 +492,7 @@ mod tests {
         for p in [0.0, 0.001, 0.01, 0.25, 0.5, 0.75, 0.9, 0.999, 1.0] {
             let rank = (p * data.len() as f64).ceil().max(1.0) as usize - 1;
             let (found, expected) = (statistics.quantile(p).expect("not empty"), data[rank]);
-            let tolerance = expected.abs() / BINS as f32;
+            let tolerance = expected.abs() / BINS as f32 + f32::MIN_POSITIVE;
             assert!((found - expected).abs() <= tolerance, "{p}: {found} {expected}");
         }
         assert_eq!(statistics.quantile(0.0), statistics.min());
@@ -497,6 +501,13 @@ mod tests {
         let expected = data[(0.99 * data.len() as f64).ceil() as usize - 1].abs();
         let found = statistics.magnitude_quantile(0.99).expect("not empty");
         assert!((found - expected).abs() <= expected / BINS as f32, "{found} {expected}");
+    }
+
+    #[test]
+    fn the_quantile_of_rectified_numbers_is_zero() {
+        let statistics = of(&[0.0, 0.0, 0.0, 2.0]);
+        assert_eq!(statistics.quantile(0.5), Some(0.0));
+        assert_eq!(statistics.magnitude_quantile(0.5), Some(0.0));
     }
 
     #[test]

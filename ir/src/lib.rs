@@ -50,6 +50,7 @@ mod decode;
 mod dim;
 mod elem_type;
 mod encode;
+mod extract;
 mod graph;
 mod infer;
 mod model;

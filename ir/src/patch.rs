@@ -155,6 +155,7 @@ enum Action {
     SetTensor(ValueId, Arc<Tensor>),
     DropOutput(NodeId, usize),
     Remove(NodeId),
+    RemoveInitializer(ValueId),
 }
 
 /// A list of changes to one graph.
@@ -244,7 +245,7 @@ impl Patch {
     }
 
     /// Makes everything that reads `old` read `new`. An output of a new node takes over the
-    /// identity of `old`: name, type and graph output.
+    /// identity of `old`: name, type and graph output. A new initializer takes over its name.
     pub fn replace(&mut self, old: ValueId, new: impl Into<Operand>) {
         self.actions.push(Action::Replace(old, new.into()));
     }
@@ -283,6 +284,11 @@ impl Patch {
     pub fn remove(&mut self, node: NodeId) {
         self.actions.push(Action::Remove(node));
     }
+
+    /// Removes an initializer that nothing uses.
+    pub fn remove_initializer(&mut self, value: ValueId) {
+        self.actions.push(Action::RemoveInitializer(value));
+    }
 }
 
 impl Graph {
@@ -319,7 +325,13 @@ impl Graph {
                 Action::Replace(old, Operand::Value(new)) if !self.can_replace(old, new) => {
                     return Err(PatchError::PinnedName { output: name(old), by: name(new) });
                 }
-                Action::SetTensor(id, _) if self.value(id).initializer.is_none() => {
+                Action::Replace(old, Operand::Initializer(_)) if self.value(old).is_output => {
+                    let by = "an initializer".to_owned();
+                    return Err(PatchError::PinnedName { output: name(old), by });
+                }
+                Action::SetTensor(id, _) | Action::RemoveInitializer(id)
+                    if self.value(id).initializer.is_none() =>
+                {
                     return Err(PatchError::NotAnInitializer(name(id)));
                 }
                 Action::Remove(node) => {
@@ -518,8 +530,11 @@ impl<'a> Edit<'a> {
         match action {
             Action::Replace(old, new @ Operand::Output(..)) => self.take_over(old, new),
             Action::Replace(old, new) => {
-                let new = self.resolve(new);
-                self.redirect(old, new);
+                let value = self.resolve(new);
+                self.redirect(old, value);
+                if matches!(new, Operand::Initializer(_)) {
+                    self.swap_names(old, value);
+                }
             }
             Action::SetInput(node, slot, operand) => {
                 let operand = operand.map(|operand| self.resolve(operand));
@@ -556,6 +571,7 @@ impl<'a> Edit<'a> {
                 self.touched.insert(node);
             }
             Action::Remove(node) => self.delete_node(node),
+            Action::RemoveInitializer(id) => self.unused.push(id),
         }
     }
 
@@ -612,18 +628,23 @@ impl<'a> Edit<'a> {
         }
         let old_value = self.graph.value_mut(old);
         old_value.is_output = false;
-        let (old_name, declared) = (old_value.name.clone(), old_value.declared.take());
+        let declared = old_value.declared.take();
         let old_shape = old_value.ty.clone();
         let new_value = self.graph.value_mut(new);
-        let new_name = std::mem::replace(&mut new_value.name, old_name.clone());
         new_value.is_output = true;
         new_value.declared = declared;
         if new_value.ty.shape.is_none() {
             new_value.ty = old_shape;
         }
-        self.graph.value_mut(old).name = new_name.clone();
-        self.graph.names.insert(old_name, new);
-        self.graph.names.insert(new_name, old);
+        self.swap_names(old, new);
+    }
+
+    fn swap_names(&mut self, a: ValueId, b: ValueId) {
+        let a_name = self.graph.value(a).name.clone();
+        let b_name = std::mem::replace(&mut self.graph.value_mut(b).name, a_name.clone());
+        self.graph.value_mut(a).name = b_name.clone();
+        self.graph.names.insert(a_name, b);
+        self.graph.names.insert(b_name, a);
     }
 
     fn set_input(&mut self, node: NodeId, slot: usize, operand: Option<ValueId>) {

@@ -1,6 +1,6 @@
 //! The harness of the tests of passes: rewrite, validate, execute before and after, compare.
 use crate::{Accuracy, Context, Pass, driver};
-use lapidary_exec::{RunOptions, Runner, compare, random_inputs};
+use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Model, text};
 
 /// Runs one pass over a model in ONNX text.
@@ -54,7 +54,8 @@ pub(crate) fn assert_same_outputs(original: &Model, changed: &Model, accuracy: A
     let before = Runner::new(original, &options).expect("the original loads");
     let after = Runner::new(changed, &options).expect("the result loads");
     for seed in 0..2 {
-        let inputs = random_inputs(original, seed).expect("inputs can be made");
+        let random = RandomInputs { seed, ..RandomInputs::default() };
+        let inputs = random.generate(original).expect("inputs can be made");
         let expected = before.run(&inputs).expect("the original runs");
         let found = after.run(&inputs).expect("the result runs");
         for comparison in compare(&expected, &found).expect("the outputs correspond") {

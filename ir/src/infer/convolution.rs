@@ -26,7 +26,7 @@ pub(super) fn windows(site: &Site<'_>, kernel: &[Dim]) -> Option<Vec<Window>> {
     let axes = kernel.len();
     let list = |name: &str, default: i64, length: usize| match site.ints(name) {
         None => Some(vec![default; length]),
-        Some(values) if values.is_empty() => Some(vec![default; length]),
+        Some([]) => Some(vec![default; length]),
         Some(values) => (values.len() == length).then(|| values.to_vec()),
     };
     let padding = match site.string("auto_pad") {

@@ -1,7 +1,8 @@
 //! Operators that work element by element, or that at least keep the shape.
 use super::site::Site;
-use super::{Outputs, broadcast, elements, one};
-use crate::{Dim, ElemType, ValueType};
+use super::{MAX_ELEMENTS, Outputs, broadcast, elements, one};
+use crate::{Dim, ElemType, Tensor, ValueType};
+use std::sync::Arc;
 
 /// The type and shape of the first input.
 pub(super) fn same(site: &Site<'_>) -> Outputs {
@@ -102,9 +103,27 @@ fn convert(site: &Site<'_>, to: Option<ElemType>) -> Outputs {
     let ty = ValueType::tensor(to, site.shape(0).map(<[Dim]>::to_vec));
     let converted = || {
         let (from, to) = (site.elem_type(0)?, to?);
-        Some(site.elements(0)?.iter().map(|element| elements::cast(element, from, to)).collect())
+        match site.elements(0) {
+            Some(all) => {
+                Some(all.iter().map(|element| elements::cast(element, from, to)).collect())
+            }
+            None if from.is_float() => truncated(site, to),
+            None => None,
+        }
     };
     Some(vec![elements::attach(ty, converted())])
+}
+
+/// The elements of a float constant as integers, rounded towards zero.
+fn truncated(site: &Site<'_>, to: ElemType) -> Option<Vec<Dim>> {
+    let small = |tensor: &Arc<Tensor>| tensor.rank() <= 1 && tensor.len() <= MAX_ELEMENTS;
+    let values = site.constant(0).filter(small)?.to_f32()?;
+    let integer = |value: f32| {
+        // Larger numbers need not fit the type.
+        let fits = value.abs() < 2e9 && to != ElemType::BOOL;
+        if fits { Dim::from(value as i64) } else { Dim::UNKNOWN }
+    };
+    Some(values.into_iter().map(integer).collect())
 }
 
 /// The mask is boolean from operator set 10 on.

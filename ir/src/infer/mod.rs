@@ -5,8 +5,8 @@
 //! leaves the fact out; no rule fails. How results meet the types a value already has is told in
 //! [`propagate`].
 //!
-//! A symbolic dimension is taken to be large enough for the model to make sense: a slice of it
-//! lies inside it, and a quotient that a reshape asks for is exact.
+//! A symbolic dimension is taken to be one with which the model makes sense: symbolic bounds of a
+//! slice lie inside the sliced dimension, and what a reshape leaves over divides exactly.
 mod attention;
 mod broadcast;
 mod control;
@@ -142,6 +142,7 @@ fn standard(site: &Site<'_>) -> Outputs {
         "Max" | "Mean" | "Min" | "Sum" => elementwise::variadic(site),
         "Where" => elementwise::choice(site),
         "Cast" => elementwise::cast(site),
+        "BitCast" => one(site.elem_type_attribute("to"), site.shape(0).map(<[Dim]>::to_vec)),
         "CastLike" => elementwise::cast_like(site),
         "Dropout" => elementwise::dropout(site),
         "Bernoulli" | "EyeLike" | "RandomNormalLike" | "RandomUniformLike" => generate::like(site),

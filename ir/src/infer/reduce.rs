@@ -1,5 +1,5 @@
 //! Reductions.
-use super::site::{Axes, Site, position, positions};
+use super::site::{Axes, Site, marked, position, positions};
 use super::{Outputs, elements, one};
 use crate::{Dim, ElemType, ValueType};
 
@@ -23,11 +23,7 @@ fn reduced_shape(site: &Site<'_>) -> Option<Vec<Dim>> {
 }
 
 fn without(shape: &[Dim], axes: &[usize], keep: bool) -> Vec<Dim> {
-    let mut reduced = vec![false; shape.len()];
-    for &axis in axes {
-        reduced[axis] = true;
-    }
-    let dims = shape.iter().zip(reduced);
+    let dims = shape.iter().zip(marked(axes, shape.len()));
     dims.filter_map(|(dim, reduced)| match (reduced, keep) {
         (false, _) => Some(dim.clone()),
         (true, true) => Some(1.into()),

@@ -30,11 +30,16 @@ fn resized(site: &Site<'_>) -> Option<Vec<Dim>> {
     if site.string("coordinate_transformation_mode") == Some("tf_crop_and_resize") {
         return None;
     }
-    let scales = site.constant(scales)?.to_f32().filter(|scales| scales.len() == axes.len())?;
+    let scales = floats(site, scales, axes.len())?;
     for (axis, scale) in axes.into_iter().zip(scales) {
         shape[axis] = scaled(&input[axis], scale);
     }
     Some(shape)
+}
+
+/// The elements of a float constant, if there are that many.
+fn floats(site: &Site<'_>, slot: usize, count: usize) -> Option<Vec<f32>> {
+    site.constant(slot).filter(|tensor| tensor.len() == count)?.to_f32()
 }
 
 /// The scales are an attribute before operator set 9.
@@ -43,7 +48,7 @@ pub(super) fn upsample(site: &Site<'_>) -> Outputs {
         let input = site.shape(0)?;
         let scales = match site.node().floats("scales") {
             Some(scales) => scales.to_vec(),
-            None => site.constant(1)?.to_f32()?,
+            None => floats(site, 1, input.len())?,
         };
         (scales.len() == input.len())
             .then(|| input.iter().zip(scales).map(|(dim, scale)| scaled(dim, scale)).collect())

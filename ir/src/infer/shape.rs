@@ -1,5 +1,5 @@
 //! Operators that ask for shapes or change them without touching the data.
-use super::site::{Axes, Site, position, positions};
+use super::site::{Axes, Site, marked, position, positions};
 use super::{Outputs, broadcast, elements, one};
 use crate::{Dim, ElemType, ValueType};
 
@@ -144,8 +144,9 @@ fn squeezed(site: &Site<'_>) -> Option<Vec<Dim>> {
         Axes::Absent if input.iter().any(|dim| dim.value().is_none()) => return None,
         Axes::Absent => (0..input.len()).filter(|&axis| input[axis] == 1).collect(),
     };
-    let kept = |&(axis, _): &(usize, &Dim)| !axes.contains(&axis);
-    Some(input.iter().enumerate().filter(kept).map(|(_, dim)| dim.clone()).collect())
+    let marked = marked(&axes, input.len());
+    let kept = input.iter().zip(marked).filter(|(_, gone)| !gone);
+    Some(kept.map(|(dim, _)| dim.clone()).collect())
 }
 
 pub(super) fn unsqueeze(site: &Site<'_>) -> Outputs {
@@ -156,10 +157,9 @@ fn unsqueezed(site: &Site<'_>) -> Option<Vec<Dim>> {
     let input = site.shape(0)?;
     let Axes::Known(axes) = site.axes(1) else { return None };
     let rank = input.len() + axes.len();
-    let axes = positions(&axes, rank)?;
+    let marked = marked(&positions(&axes, rank)?, rank);
     let mut dims = input.iter().cloned();
-    let dim = |axis: usize| if axes.contains(&axis) { Some(1.into()) } else { dims.next() };
-    (0..rank).map(dim).collect()
+    marked.into_iter().map(|new| if new { Some(1.into()) } else { dims.next() }).collect()
 }
 
 /// The input broadcast with a shape.

@@ -1,6 +1,6 @@
 //! What a rule sees: one node and the types of its inputs.
 use super::elements;
-use crate::{Dim, ElemType, Graph, Node, Tensor, Value, ValueId, ValueType};
+use crate::{AttributeValue, Dim, ElemType, Graph, Node, Tensor, Value, ValueId, ValueType};
 use std::sync::Arc;
 
 /// A node in its graph.
@@ -82,9 +82,21 @@ impl<'a> Site<'a> {
         if value.is_input() { None } else { value.elements() }
     }
 
-    /// The data of a constant input.
-    pub(super) fn constant(&self, slot: usize) -> Option<&'a Arc<Tensor>> {
-        self.value(slot)?.constant()
+    /// The data of a constant input: an initializer or what a `Constant` makes.
+    pub(super) fn constant(&self, slot: usize) -> Option<Arc<Tensor>> {
+        if let Some(tensor) = self.value(slot)?.constant() {
+            return Some(tensor.clone());
+        }
+        let node = self.producer(slot)?.node;
+        let attribute = node.attributes().first().filter(|_| node.is("Constant"))?;
+        match &attribute.value {
+            AttributeValue::Tensor(tensor) => Some(tensor.clone()),
+            AttributeValue::Float(value) => Some(Arc::new(Tensor::scalar(*value))),
+            AttributeValue::Floats(values) => Some(Arc::new(Tensor::vector(values))),
+            AttributeValue::Int(value) => Some(Arc::new(Tensor::scalar(*value))),
+            AttributeValue::Ints(values) => Some(Arc::new(Tensor::vector(values))),
+            _ => None,
+        }
     }
 
     /// The elements of an integer input, when each is a known number.
@@ -162,4 +174,13 @@ pub(super) fn positions(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
     let mut seen = vec![false; rank];
     let distinct = positions.iter().all(|&axis| !std::mem::replace(&mut seen[axis], true));
     distinct.then_some(positions)
+}
+
+/// Which of the axes are among `positions`.
+pub(super) fn marked(positions: &[usize], rank: usize) -> Vec<bool> {
+    let mut marked = vec![false; rank];
+    for &axis in positions {
+        marked[axis] = true;
+    }
+    marked
 }

@@ -53,7 +53,8 @@ pub(super) fn split(site: &Site<'_>) -> Outputs {
     } else if let Some(sizes) = site.ints("split") {
         Some(sizes.iter().map(|&size| size.into()).collect())
     } else {
-        even_parts(&shape[axis], site.int("num_outputs", i64::try_from(count).ok()?))
+        let count = site.int("num_outputs", i64::try_from(count).ok()?);
+        even_parts(&shape[axis], count, site.opset() >= 18)
     };
     let mut at = Some(0);
     let outputs = (0..count).map(|index| {
@@ -73,22 +74,17 @@ fn number(dim: &Dim) -> Option<usize> {
     usize::try_from(dim.value()?).ok()
 }
 
-fn even_parts(dim: &Dim, count: i64) -> Option<Vec<Dim>> {
+/// `ceil(dim / count)` each and the rest for the last one; before operator set 18 there is no
+/// rest.
+fn even_parts(dim: &Dim, count: i64, rest: bool) -> Option<Vec<Dim>> {
     if !(1..=1 << 16).contains(&count) {
         return None;
     }
-    let size = dim.ceil_div(count);
-    let exact = dim.floor_div(&count.into());
-    if dim.value().is_none() && exact * count.into() != *dim {
-        return None;
+    let size = if rest { dim.ceil_div(count) } else { dim.floor_div(&count.into()) };
+    let mut sizes = vec![size.clone(); usize::try_from(count).ok()?];
+    if rest {
+        *sizes.last_mut()? = dim.clone() - size * (count - 1).into();
     }
-    let before = size.clone() * (count - 1).into();
-    let last = dim.clone() - before;
-    if last.value().is_some_and(|last| last < 0) {
-        return None;
-    }
-    let mut sizes = vec![size; usize::try_from(count).ok()?];
-    *sizes.last_mut()? = last;
     Some(sizes)
 }
 
@@ -183,19 +179,21 @@ impl Cut {
     }
 
     /// The length for a positive step where something is symbolic.
+    ///
+    /// A symbolic dimension is taken to have one element at least. A number further from either
+    /// end than that may be clamped, so a length that hangs on it alone is unknown.
     fn forward(&self, dim: &Dim) -> Dim {
-        let from_end = |bound: &Dim| match bound.value() {
-            Some(value) => value < 0,
-            // `-N` counts from the end like any negative number.
-            None => (Dim::from(0) - bound.clone()).lower_bound().is_some_and(|low| low >= 0),
-        };
-        let place = |bound: &Dim| match bound.value() {
-            Some(value) if value >= FAR => dim.clone(),
-            Some(value) if value <= -FAR => 0.into(),
-            _ if from_end(bound) => dim.clone() + bound.clone(),
-            _ => bound.clone(),
-        };
-        (place(&self.end) - place(&self.start)).ceil_div(self.step)
+        let surely = dim.lower_bound().unwrap_or(0).max(1);
+        if self.end.value().is_some_and(|end| end > surely && end < FAR) {
+            return Dim::UNKNOWN;
+        }
+        let length = place(&self.end, dim) - place(&self.start, dim);
+        let bounds = [&self.start, &self.end].into_iter().filter_map(Dim::value);
+        let mut near = bounds.filter(|bound| (-FAR..FAR).contains(bound));
+        if length.value().is_some() && near.any(|bound| bound.abs() > surely) {
+            return Dim::UNKNOWN;
+        }
+        length.ceil_div(self.step)
     }
 
     /// The length for a negative step where something is symbolic: only of the whole axis.
@@ -216,6 +214,20 @@ impl Cut {
         (0..length)
             .map(|index| Some(all.get(usize::try_from(start + index * step).ok()?)?.clone()))
             .collect()
+    }
+}
+
+/// Where a bound is; negative ones count from the end, `-N` like any negative number.
+fn place(bound: &Dim, dim: &Dim) -> Dim {
+    match bound.value() {
+        Some(value) if value >= FAR => dim.clone(),
+        Some(value) if value <= -FAR => 0.into(),
+        Some(value) if value < 0 => dim.clone() + bound.clone(),
+        Some(_) => bound.clone(),
+        None if (Dim::from(0) - bound.clone()).lower_bound().is_some_and(|low| low >= 0) => {
+            dim.clone() + bound.clone()
+        }
+        None => bound.clone(),
     }
 }
 

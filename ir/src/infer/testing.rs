@@ -163,7 +163,7 @@ impl Builder {
     /// The graph as decoded, nothing inferred.
     pub(super) fn decode(self) -> Graph {
         let proto = onnx::ModelProto {
-            graph: Some(self.proto.into()),
+            graph: Some(self.proto),
             opset_import: vec![onnx::OperatorSetIdProto {
                 domain: None,
                 version: Some(self.opset),

@@ -1,6 +1,6 @@
 //! Inference over whole graphs.
 use super::testing::{Builder, body, elements, int, ints, shape, string, ty};
-use crate::{Dim, ElemType, Patch, Tensor};
+use crate::{Dim, ElemType, NewNode, Patch, Tensor};
 
 #[test]
 fn a_dynamic_batch_survives_the_way_through_its_own_shape() {
@@ -140,6 +140,9 @@ fn slices_clamp_their_bounds() {
     assert_eq!(slice("T", -1, i64::MAX, 1), "1");
     assert_eq!(slice("T", -1, i64::MIN, -1), "T");
     assert_eq!(slice("T", 0, -1, 1), "T - 1");
+    assert_eq!(slice("T", 0, 1000, 1), "?");
+    assert_eq!(slice("T", -3, i64::MAX, 1), "?");
+    assert_eq!(slice("T", 3, i64::MAX, 1), "T - 3");
 }
 
 #[test]
@@ -395,4 +398,23 @@ fn quantization_takes_its_type_from_the_zero_point() {
     assert_eq!(ty(&graph, "u").elem_type, Some(ElemType::UINT8));
     assert_eq!(ty(&graph, "d").elem_type, Some(ElemType::FLOAT));
     assert_eq!(ty(&graph, "d").shape.as_deref(), Some([Dim::param("N"), 3.into()].as_slice()));
+}
+
+#[test]
+fn scales_of_a_resize_may_come_from_a_constant_node() {
+    let scales = Tensor::vector(&[1f32, 1.0, 2.0, 0.5]);
+    let mut graph = Builder::new(13)
+        .float("x", "N 3 H 9")
+        .weight("scales", &[4])
+        .node("y", "Resize", "x - scales", &[])
+        .output("y")
+        .infer();
+    let weight = graph.find("scales").expect("the scales are there");
+    let mut patch = Patch::default();
+    let constant = patch.node(NewNode::new("Constant").attribute("value", scales));
+    let reader = graph.consumers(weight).next().expect("the node reads them");
+    patch.set_input(reader, 2, Some(constant));
+    let applied = graph.apply(patch).expect("the patch is possible");
+    graph.infer_from(&applied.touched);
+    assert_eq!(shape(&graph, "y"), "N 3 2*H 4");
 }

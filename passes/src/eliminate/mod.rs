@@ -1,5 +1,101 @@
 //! Eliminates what computes nothing.
-use crate::Pass;
+mod common_subexpressions;
+mod consecutive_casts;
+mod consecutive_reshapes;
+mod consecutive_transposes;
+mod dead_nodes;
+mod dropout;
+mod duplicate_initializers;
+mod idempotent;
+mod identity;
+mod involutions;
+mod nop_arithmetic;
+mod nop_cast;
+mod nop_expand;
+mod nop_pad;
+mod nop_pool;
+mod nop_reshape;
+mod nop_resize;
+mod nop_slice;
+mod nop_transpose;
+mod single_input;
+mod single_split;
+mod unused_outputs;
+mod zero_initial_state;
+
+pub use common_subexpressions::EliminateCommonSubexpressions;
+pub use consecutive_casts::EliminateConsecutiveCasts;
+pub use consecutive_reshapes::EliminateConsecutiveReshapes;
+pub use consecutive_transposes::EliminateConsecutiveTransposes;
+pub use dead_nodes::EliminateDeadNodes;
+pub use dropout::EliminateDropout;
+pub use duplicate_initializers::EliminateDuplicateInitializers;
+pub use idempotent::EliminateIdempotent;
+pub use identity::EliminateIdentity;
+pub use involutions::EliminateInvolutions;
+pub use nop_arithmetic::EliminateNopArithmetic;
+pub use nop_cast::EliminateNopCast;
+pub use nop_expand::EliminateNopExpand;
+pub use nop_pad::EliminateNopPad;
+pub use nop_pool::EliminateNopPool;
+pub use nop_reshape::EliminateNopReshape;
+pub use nop_resize::EliminateNopResize;
+pub use nop_slice::EliminateNopSlice;
+pub use nop_transpose::EliminateNopTranspose;
+pub use single_input::EliminateSingleInput;
+pub use single_split::EliminateSingleSplit;
+pub use unused_outputs::EliminateUnusedOutputs;
+pub use zero_initial_state::EliminateZeroInitialState;
+
+use crate::{OrSkip, Pass, Skip, require};
+use lapidary_ir::{Dim, Graph, NodeId, Patch};
 
 /// The passes of this verb, in documentation order.
-pub const PASSES: &[&dyn Pass] = &[];
+pub const PASSES: &[&dyn Pass] = &[
+    &EliminateDeadNodes {},
+    &EliminateUnusedOutputs {},
+    &EliminateIdentity {},
+    &EliminateDropout {},
+    &EliminateNopCast {},
+    &EliminateNopReshape {},
+    &EliminateNopTranspose {},
+    &EliminateNopPad {},
+    &EliminateNopSlice {},
+    &EliminateNopExpand {},
+    &EliminateNopResize {},
+    &EliminateNopPool {},
+    &EliminateNopArithmetic {},
+    &EliminateSingleInput {},
+    &EliminateSingleSplit {},
+    &EliminateIdempotent {},
+    &EliminateInvolutions {},
+    &EliminateConsecutiveTransposes {},
+    &EliminateConsecutiveReshapes {},
+    &EliminateConsecutiveCasts {},
+    &EliminateZeroInitialState {},
+    &EliminateDuplicateInitializers {},
+    &EliminateCommonSubexpressions {},
+];
+
+/// Makes the readers of the first output of `root` read its first input.
+fn pass_through(graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
+    let (x, y) = (graph[root].input(0).or_no_match()?, graph[root].output(0).or_no_match()?);
+    require(graph.can_replace(y, x), "the graph output has to keep its name")?;
+    patch.replace(y, x);
+    Ok(())
+}
+
+/// The numbers that newer operator sets give as constant input `slot` and older ones as an
+/// attribute.
+fn integers(graph: &Graph, node: NodeId, slot: usize, attribute: &str) -> Option<Vec<i64>> {
+    match graph[node].input(slot) {
+        Some(input) => graph.constant(input)?.to_i64(),
+        None => graph[node].ints(attribute).map(<[i64]>::to_vec),
+    }
+}
+
+/// What is known of the elements of input `slot`, unless a caller can override them.
+fn elements(graph: &Graph, node: NodeId, slot: usize) -> Option<&[Dim]> {
+    let value = graph.value(graph[node].input(slot)?);
+    if value.is_input() { None } else { value.elements() }
+}

@@ -1,5 +1,62 @@
 //! Fuses neighbouring nodes into one.
 use crate::Pass;
 
+mod affine;
+mod batch_normalization_conv;
+mod bounds;
+mod consecutive_clip;
+mod conv_activation;
+mod conv_add;
+mod conv_batch_normalization;
+mod conv_mul;
+mod conv_transpose_add;
+mod conv_transpose_batch_normalization;
+mod conv_transpose_mul;
+mod gemm_add;
+mod gemm_batch_normalization;
+mod gemm_mul;
+mod linear;
+mod mat_mul_add;
+mod mat_mul_batch_normalization;
+mod pad_average_pool;
+mod pad_conv;
+mod padding;
+pub mod unit;
+mod weights;
+
+pub use batch_normalization_conv::FuseBatchNormalizationConv;
+pub use consecutive_clip::FuseConsecutiveClip;
+pub use conv_activation::FuseConvActivation;
+pub use conv_add::FuseConvAdd;
+pub use conv_batch_normalization::FuseConvBatchNormalization;
+pub use conv_mul::FuseConvMul;
+pub use conv_transpose_add::FuseConvTransposeAdd;
+pub use conv_transpose_batch_normalization::FuseConvTransposeBatchNormalization;
+pub use conv_transpose_mul::FuseConvTransposeMul;
+pub use gemm_add::FuseGemmAdd;
+pub use gemm_batch_normalization::FuseGemmBatchNormalization;
+pub use gemm_mul::FuseGemmMul;
+pub use mat_mul_add::FuseMatMulAdd;
+pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
+pub use pad_average_pool::FusePadAveragePool;
+pub use pad_conv::FusePadConv;
+
 /// The passes of this verb, in documentation order.
-pub const PASSES: &[&dyn Pass] = &[];
+pub const PASSES: &[&dyn Pass] = &[
+    &FuseConvBatchNormalization {},
+    &FuseConvTransposeBatchNormalization {},
+    &FuseGemmBatchNormalization {},
+    &FuseMatMulBatchNormalization {},
+    &FuseBatchNormalizationConv {},
+    &FuseConvAdd {},
+    &FuseConvMul {},
+    &FuseConvTransposeAdd {},
+    &FuseConvTransposeMul {},
+    &FuseGemmAdd {},
+    &FuseGemmMul {},
+    &FuseMatMulAdd {},
+    &FusePadConv {},
+    &FusePadAveragePool {},
+    &FuseConsecutiveClip {},
+    &FuseConvActivation {},
+];

@@ -1,5 +1,28 @@
 //! Quantizes weights and activations.
+//!
+//! Three steps, each plain data for the next: [`Calibration`] runs the model and notes the range of every
+//! value; [`QuantizationPlan`] decides, node by node and with reasons, what becomes integers;
+//! [`QuantizationPlan::apply`] carries that out. [`QuantizeStaticQdq`] is the same as a pass.
 use crate::Pass;
 
-/// The passes of this verb, in documentation order.
-pub const PASSES: &[&dyn Pass] = &[];
+mod apply;
+mod calibration;
+mod placement;
+mod plan;
+mod range;
+mod static_qdq;
+mod weight;
+
+pub use calibration::{Calibration, NoParameters};
+pub use plan::{
+    BiasQuantization, NodePlacement, QuantizationPlan, QuantizeOptions, Reader, ValueQuantization,
+    WeightQuantization,
+};
+pub use range::{Parameters, Range, RangeError};
+pub use static_qdq::QuantizeStaticQdq;
+
+/// The passes of this verb, in documentation order. As registered, without calibration, they quantize nothing.
+pub const PASSES: &[&dyn Pass] = &[&QuantizeStaticQdq {
+    calibration: Calibration::EMPTY,
+    options: QuantizeOptions { exclude: Vec::new() },
+}];

@@ -1,0 +1,270 @@
+//! Everything computed from constants.
+use super::region::{Fold, Region};
+use crate::{Context, Pass, PassError, PassInfo};
+use lapidary_exec::{Inputs, RunOptions, Runner};
+use lapidary_ir::{Graph, Model, NodeId, Patch, Tensor, ValueId};
+
+crate::pass! {
+    /// Computes what depends on constants alone, and keeps the result as initializers.
+    ///
+    /// The part of the graph without inputs runs once in the built-in runtime; the values the
+    /// rest reads become initializers. The sizes are known before anything runs: what would make
+    /// the model larger than the growth budget allows stays as it is. So do random operators,
+    /// operators outside ONNX's own domain, nodes with subgraphs, what depends on an initializer
+    /// that is also an input, and `DequantizeLinear`, which keeps quantized weights small.
+    ///
+    /// ```onnx
+    /// g (float[1,3] x) => (float[1,3] y)
+    /// <float[3] a = {1, 2, 3}, float[1] b = {2}>
+    /// {
+    ///     c = Mul(a, b)
+    ///     d = Sqrt(b)
+    ///     e = Div(c, d)
+    ///     f = Mul(e, d)
+    ///     y = Add(x, f)
+    /// }
+    /// ```
+    /// becomes
+    /// ```onnx
+    /// g (float[1,3] x) => (float[1,3] y)
+    /// <float[3] f = {2, 4, 6}>
+    /// {
+    ///     y = Add(x, f)
+    /// }
+    /// ```
+    pub struct FoldConstants
+    name: "fold-constants",
+    accuracy: Rounding,
+    emits: [],
+}
+
+impl Pass for FoldConstants {
+    fn info(&self) -> &'static PassInfo {
+        &Self::INFO
+    }
+
+    fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+        let growth = context.growth;
+        let mut region = Region::new(&model.graph, growth, &Self::INFO, context);
+        let folds = region.select(&model.graph, growth, &Self::INFO, context);
+        if folds.is_empty() {
+            return Ok(());
+        }
+        let values: Vec<ValueId> = folds.iter().map(|fold| fold.value).collect();
+        if let Ok(tensors) = evaluate(model, &values) {
+            return replace(model, context, &values, tensors);
+        }
+        for part in divide(&folds) {
+            match evaluate(model, &part) {
+                Ok(tensors) => replace(model, context, &part, tensors)?,
+                Err(_) => fold_one_by_one(model, context, region.nodes(), &part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The values of each part.
+fn divide(folds: &[Fold]) -> Vec<Vec<ValueId>> {
+    let mut parts: Vec<Vec<ValueId>> = Vec::new();
+    let mut last = None;
+    for fold in folds {
+        if last.replace(fold.part) != Some(fold.part) {
+            parts.push(Vec::new());
+        }
+        parts.last_mut().expect("one was pushed").push(fold.value);
+    }
+    parts
+}
+
+/// Runs the part of the model that makes `values`.
+fn evaluate(model: &Model, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
+    let part = model.extract(values);
+    let options = RunOptions { optimize: false, ..RunOptions::default() };
+    let runner = Runner::new(&part, &options).map_err(|error| error.to_string())?;
+    let outputs = runner.run(&Inputs::default()).map_err(|error| error.to_string())?;
+    let tensors = outputs.into_iter().map(|(_, tensor)| tensor);
+    let checked = values.iter().zip(tensors).map(|(&id, tensor)| check(&model.graph, id, tensor));
+    let tensors = checked.collect::<Result<Vec<Tensor>, String>>()?;
+    if tensors.len() == values.len() { Ok(tensors) } else { Err("the runtime lost a result".to_owned()) }
+}
+
+/// The result, if it has the type that shape inference found.
+fn check(graph: &Graph, id: ValueId, tensor: Tensor) -> Result<Tensor, String> {
+    let ty = graph.ty(id);
+    let elem_type = ty.elem_type.is_none_or(|elem_type| elem_type == tensor.elem_type());
+    let shape = ty.shape.as_ref().is_none_or(|shape| {
+        let fits = |(dim, found): (&lapidary_ir::Dim, &i64)| dim.value().is_none_or(|dim| dim == *found);
+        shape.len() == tensor.rank() && shape.iter().zip(tensor.dims()).all(fits)
+    });
+    if elem_type && shape {
+        return Ok(tensor);
+    }
+    Err("the runtime's result has another type than shape inference found".to_owned())
+}
+
+/// Makes readers of `values` read initializers.
+fn replace(
+    model: &mut Model,
+    context: &mut Context,
+    values: &[ValueId],
+    tensors: Vec<Tensor>,
+) -> Result<(), PassError> {
+    let mut patch = Patch::default();
+    for (&id, tensor) in values.iter().zip(tensors) {
+        let initializer = patch.initializer(model.graph.value(id).name(), tensor);
+        patch.replace(id, initializer);
+    }
+    let pass = FoldConstants::INFO.name;
+    let applied = model.graph.apply(patch).map_err(|source| PassError::Patch { pass, source })?;
+    model.graph.infer_from(&applied.touched);
+    context.record(&FoldConstants::INFO).rewrites += values.len();
+    Ok(())
+}
+
+/// Folds the nodes that `values` need one at a time, as far as the runtime can.
+fn fold_one_by_one(
+    model: &mut Model,
+    context: &mut Context,
+    order: &[NodeId],
+    values: &[ValueId],
+) -> Result<(), PassError> {
+    for id in needed(&model.graph, order, values) {
+        let Some(node) = model.graph.get_node(id) else { continue };
+        let constant = |&input: &ValueId| model.graph.constant(input).is_some();
+        if node.is("Constant") || !node.inputs().iter().flatten().all(constant) {
+            continue;
+        }
+        let outputs: Vec<ValueId> = node.outputs().iter().flatten().copied().collect();
+        match evaluate(model, &outputs) {
+            Ok(tensors) => replace(model, context, &outputs, tensors)?,
+            Err(reason) => context.record(&FoldConstants::INFO).skip(reason),
+        }
+    }
+    Ok(())
+}
+
+/// The nodes that `values` depend on, in the order given.
+fn needed(graph: &Graph, order: &[NodeId], values: &[ValueId]) -> Vec<NodeId> {
+    let mut marked = vec![false; graph.node_bound()];
+    let mut waiting: Vec<NodeId> = values.iter().filter_map(|&id| graph.producer(id)).collect();
+    while let Some(id) = waiting.pop() {
+        if std::mem::replace(&mut marked[id.index()], true) {
+            continue;
+        }
+        waiting.extend(graph[id].inputs().iter().flatten().filter_map(|&input| graph.producer(input)));
+    }
+    order.iter().copied().filter(|id| marked[id.index()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FoldConstants;
+    use crate::testing::{rewrite, rewrite_unexecuted};
+    use insta::assert_snapshot;
+
+    #[test]
+    fn folds_a_transposed_weight_whatever_its_size() {
+        assert_snapshot!(rewrite(&FoldConstants {}, "
+            g (float[1,600] x) => (float[1,600] y)
+            <float[600,600] w>
+            {
+                t = Transpose<perm = [1, 0]>(w)
+                y = MatMul(x, t)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_what_would_make_the_model_much_larger() {
+        // a constant result would be far larger than what it is computed from
+        assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
+            g (float[1] x) => (float[N] y)
+            <int64[1] size = {268435456}>
+            {
+                bomb = ConstantOfShape(size)
+                y = Add(x, bomb)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_what_is_over_the_budget_but_folds_what_is_before_it() {
+        // folding would make the model larger than the budget
+        assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
+            g (float[1] x) => (float[N] y)
+            <int64[1] half = {250000}, int64[1] two = {2}>
+            {
+                size = Mul(half, two)
+                large = ConstantOfShape(size)
+                y = Add(x, large)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_what_a_caller_may_override() {
+        assert_snapshot!(rewrite(&FoldConstants {}, "
+            g (float[3] x, float[3] w = {1, 2, 3}) => (float[3] y)
+            <float[3] c = {4, 5, 6}>
+            {
+                a = Mul(w, c)
+                y = Add(x, a)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_random_nodes_and_dequantized_weights() {
+        assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
+            g (float[3] x) => (float[3] y)
+            <float[3] c = {4, 5, 6}, int8[3] q = {1, 2, 3}, float scale = {0.5}>
+            {
+                a = RandomNormalLike(c)
+                b = DequantizeLinear(q, scale)
+                d = Add(a, b)
+                y = Add(x, d)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn folds_a_value_that_a_subgraph_reads() {
+        assert_snapshot!(rewrite(&FoldConstants {}, "
+            g (float[3] x, bool c) => (float[3] y)
+            <float[3] a = {4, 9, 16}>
+            {
+                root = Sqrt(a)
+                y = If (c) <
+                    then_branch = t () => (float[3] u) { u = Add(x, root) },
+                    else_branch = e () => (float[3] v) { v = Sub(x, root) }
+                >
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_a_constant_graph_output() {
+        assert_snapshot!(rewrite(&FoldConstants {}, "
+            g () => (float[3] y)
+            <float[3] a = {4, 9, 16}>
+            {
+                y = Sqrt(a)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn folds_around_what_the_runtime_can_not_run() {
+        assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
+            g (float[3] x) => (float[3] y)
+            <float[3] a = {4, 9, 16}>
+            {
+                b = Sqrt(a)
+                c = Det(b)
+                d = Add(b, c)
+                y = Add(x, d)
+            }
+        "), @"");
+    }
+}

@@ -1,0 +1,120 @@
+//! Computed shapes of reshapes.
+use crate::{OrSkip, PassInfo, Rule, Skip, require};
+use lapidary_ir::{Dim, Graph, NodeId, Patch, Tensor};
+
+crate::pass! {
+    /// Writes down the computed shape of a `Reshape` as a constant, when at most one dimension is
+    /// open.
+    ///
+    /// A dimension that the input has at the same place becomes 0, which copies it; the open one
+    /// becomes −1, which the number of elements determines.
+    ///
+    /// ```onnx
+    /// g (float[N,3,4] x) => (float[N,12] y)
+    /// <int64[1] rest = {12}>
+    /// {
+    ///     batch = Shape<start = 0, end = 1>(x)
+    ///     wanted = Concat<axis = 0>(batch, rest)
+    ///     y = Reshape(x, wanted)
+    /// }
+    /// ```
+    /// becomes
+    /// ```onnx
+    /// g (float[N,3,4] x) => (float[N,12] y)
+    /// <int64[2] wanted_1 = {0, 12}>
+    /// {
+    ///     y = Reshape(x, wanted_1)
+    /// }
+    /// ```
+    pub struct FoldReshapeShape
+    name: "fold-reshape-shape",
+    accuracy: Exact,
+    emits: [],
+}
+
+impl Rule for FoldReshapeShape {
+    fn info(&self) -> &'static PassInfo {
+        &Self::INFO
+    }
+
+    fn roots(&self) -> &'static [&'static str] {
+        &["Reshape"]
+    }
+
+    fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
+        let node = &graph[root];
+        let (x, wanted) = (node.input(0).or_no_match()?, node.input(1).or_no_match()?);
+        if graph.value(wanted).initializer().is_some() || graph.value(wanted).is_input() {
+            return Err(Skip::NoMatch);
+        }
+        let elements = graph.value(wanted).elements().or_skip("the length of the shape is unknown")?;
+        let before = graph.value(x).shape().unwrap_or_default();
+        let copies_zero = node.int("allowzero").unwrap_or(0) == 0;
+        let entry = |(axis, dim): (usize, &Dim)| match dim.value() {
+            Some(value) => value,
+            None if copies_zero && before.get(axis) == Some(dim) => 0,
+            None => -1,
+        };
+        let shape: Vec<i64> = elements.iter().enumerate().map(entry).collect();
+        let open = shape.iter().filter(|&&entry| entry == -1).count();
+        require(open <= 1, "more than one dimension of the shape is open")?;
+        let ambiguous = open > 0 && !copies_zero && shape.contains(&0);
+        require(!ambiguous, "the shape has an open and an empty dimension")?;
+        let shape = patch.initializer(graph.value(wanted).name(), Tensor::vector(&shape));
+        patch.set_input(root, 1, Some(shape));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FoldReshapeShape;
+    use crate::testing::{rewrite, rewrite_unexecuted};
+    use insta::assert_snapshot;
+
+    #[test]
+    fn leaves_one_dimension_open() {
+        assert_snapshot!(rewrite(&FoldReshapeShape {}, "
+            g (float[N,M,4] x) => (float[N,P] y)
+            <int64[1] four = {4}>
+            {
+                batch = Shape<start = 0, end = 1>(x)
+                rows = Shape<start = 1, end = 2>(x)
+                length = Mul(rows, four)
+                wanted = Concat<axis = 0>(batch, length)
+                y = Reshape(x, wanted)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_a_shape_with_two_open_dimensions() {
+        // more than one dimension of the shape is open
+        assert_snapshot!(rewrite(&FoldReshapeShape {}, "
+            g (float[N,M] x) => (float[P,Q] y)
+            {
+                batch = Shape<start = 0, end = 1>(x)
+                rows = Shape<start = 1, end = 2>(x)
+                wanted = Concat<axis = 0>(rows, batch)
+                y = Reshape(x, wanted)
+            }
+        "), @"");
+    }
+
+    #[test]
+    fn keeps_a_shape_of_unknown_length_or_with_an_empty_dimension() {
+        // the length of the shape is unknown; the shape has an open and an empty dimension
+        assert_snapshot!(rewrite_unexecuted(&FoldReshapeShape {}, r#"
+            <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
+            g (float[0,M] x) => (float[P,Q] y, float[0,M] z)
+            <int64[1] zero = {0}>
+            {
+                mystery = custom.Mystery(x)
+                y = Reshape(x, mystery)
+                rows = Shape<start = 1, end = 2>(x)
+                wanted = Concat<axis = 0>(zero, rows)
+                z = Reshape<allowzero = 1>(x, wanted)
+            }
+        "#), @"");
+    }
+}

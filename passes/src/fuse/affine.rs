@@ -1,0 +1,170 @@
+//! What a node does to every channel of its input: multiply and add.
+use super::weights;
+use crate::{OrSkip, Skip, require};
+use lapidary_ir::{Graph, NodeId};
+
+/// y = x · scale + shift, one of each per channel.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Affine {
+    pub(super) scale: Vec<f64>,
+    pub(super) shift: Vec<f64>,
+}
+
+impl Affine {
+    /// y = x + shift
+    pub(super) fn shift(shift: Vec<f64>) -> Self {
+        Self { scale: vec![1.0; shift.len()], shift }
+    }
+
+    /// y = x · scale
+    pub(super) fn scale(scale: Vec<f64>) -> Self {
+        Self { shift: vec![0.0; scale.len()], scale }
+    }
+
+    /// What an inference-mode `BatchNormalization` of `channels` channels does.
+    ///
+    /// y = (x − mean) · s + shift with s = scale / sqrt(var + epsilon), so that the shift of the
+    /// whole is shift − mean · s.
+    pub(super) fn batch_normalization(
+        graph: &Graph,
+        id: NodeId,
+        channels: usize,
+    ) -> Result<Self, Skip> {
+        let node = &graph[id];
+        // Before opset 7 the attribute `is_test` chose the mode, from 14 on `training_mode`
+        // does; in between, the presence of the other outputs.
+        let old = graph.opset() < 7 && node.int("is_test").unwrap_or(0) == 0;
+        let training = old || node.int("training_mode").unwrap_or(0) != 0;
+        require(!training && node.outputs().len() == 1, "BatchNormalization is in training mode")?;
+        require(node.int("spatial") != Some(0), "BatchNormalization is not per channel")?;
+
+        let read = |slot| weights::values(graph.constant_input(id, slot)?);
+        let epsilon = f64::from(node.float("epsilon").unwrap_or(1e-5));
+        let scale = read(1).or_no_match()?;
+        let shift = read(2).or_no_match()?;
+        let mean = read(3).or_no_match()?;
+        let variance = read(4).or_no_match()?;
+        let lengths = [scale.len(), shift.len(), mean.len(), variance.len()];
+        require(lengths == [channels; 4], "BatchNormalization has another number of channels")?;
+
+        let scale: Vec<f64> =
+            scale.iter().zip(&variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
+        let means = mean.iter().zip(&scale);
+        let shift = shift.iter().zip(means).map(|(b, (m, s))| b - m * s).collect();
+        Ok(Self { scale, shift })
+    }
+
+    /// Whether every number is one.
+    pub(super) fn is_finite(&self) -> bool {
+        self.scale.iter().chain(&self.shift).all(|value| value.is_finite())
+    }
+
+    /// Whether nothing is added.
+    pub(super) fn is_scale(&self) -> bool {
+        self.shift.iter().all(|&shift| shift == 0.0)
+    }
+
+    /// Whether nothing is multiplied.
+    pub(super) fn is_shift(&self) -> bool {
+        self.scale.iter().all(|&scale| scale == 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::parse;
+
+    fn of(source: &str, channels: usize) -> Result<Affine, Skip> {
+        let model = parse(source);
+        let (id, _) = model.graph.nodes().next().expect("there is a node");
+        Affine::batch_normalization(&model.graph, id, channels)
+    }
+
+    fn because(reason: &'static str) -> Result<Affine, Skip> {
+        Err(Skip::Because(reason.into()))
+    }
+
+    #[test]
+    fn multiplies_and_adds_per_channel() {
+        let affine = of(
+            "
+            g (float[1,1,4] x) => (float[1,1,4] y)
+            <float[1] scale = {3}, float[1] shift = {10}, float[1] mean = {2}, float[1] var = {0.75}>
+            {
+                y = BatchNormalization<epsilon = 0.25>(x, scale, shift, mean, var)
+            }
+            ",
+            1,
+        );
+        assert_eq!(affine, Ok(Affine { scale: vec![3.0], shift: vec![4.0] }));
+    }
+
+    #[test]
+    fn keeps_training_mode() {
+        let source = "
+            g (float[1,1,4] x) => (float[1,1,4] y)
+            <float[1] scale, float[1] shift, float[1] mean, float[1] var>
+            {
+                y = BatchNormalization<training_mode = 1>(x, scale, shift, mean, var)
+            }
+        ";
+        assert_eq!(of(source, 1), because("BatchNormalization is in training mode"));
+    }
+
+    #[test]
+    fn keeps_running_statistics_that_are_asked_for() {
+        let source = r#"
+            <ir_version: 4, opset_import: ["" : 9]>
+            g (float[1,1,4] x) => (float[1,1,4] y)
+            <float[1] scale, float[1] shift, float[1] mean, float[1] var>
+            {
+                y, running_mean, running_var = BatchNormalization(x, scale, shift, mean, var)
+            }
+        "#;
+        assert_eq!(of(source, 1), because("BatchNormalization is in training mode"));
+    }
+
+    #[test]
+    fn takes_is_test_at_its_word_before_opset_7() {
+        let source = |is_test| {
+            format!(
+                r#"
+                <ir_version: 3, opset_import: ["" : 6]>
+                g (float[1,1,4] x) => (float[1,1,4] y)
+                <float[1] scale, float[1] shift, float[1] mean, float[1] var = {{1}}>
+                {{
+                    y = BatchNormalization<is_test = {is_test}>(x, scale, shift, mean, var)
+                }}
+                "#
+            )
+        };
+        assert_eq!(of(&source(0), 1), because("BatchNormalization is in training mode"));
+        assert!(of(&source(1), 1).is_ok());
+    }
+
+    #[test]
+    fn keeps_statistics_of_each_position() {
+        let source = r#"
+            <ir_version: 4, opset_import: ["" : 8]>
+            g (float[1,1,4] x) => (float[1,1,4] y)
+            <float[4] scale, float[4] shift, float[4] mean, float[4] var>
+            {
+                y = BatchNormalization<spatial = 0>(x, scale, shift, mean, var)
+            }
+        "#;
+        assert_eq!(of(source, 1), because("BatchNormalization is not per channel"));
+    }
+
+    #[test]
+    fn keeps_statistics_of_other_channels() {
+        let source = "
+            g (float[1,2,4] x) => (float[1,2,4] y)
+            <float[2] scale, float[2] shift, float[2] mean, float[2] var>
+            {
+                y = BatchNormalization(x, scale, shift, mean, var)
+            }
+        ";
+        assert_eq!(of(source, 3), because("BatchNormalization has another number of channels"));
+    }
+}
