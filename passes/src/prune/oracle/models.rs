@@ -301,7 +301,7 @@ fn a_weight_used_twice_is_cut_once() {
         }",
         BOTH,
     );
-    assert_eq!(found, "a, b: 6 of 6\ny: 0 of 4");
+    assert_eq!(found, "a, b, d: 6 of 6\ny: 0 of 4");
 }
 
 #[test]

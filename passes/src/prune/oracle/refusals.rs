@@ -30,9 +30,11 @@ fn between(nodes: &str, constants: &str) -> String {
 
 #[test]
 fn the_interface_stays() {
-    let source = "g (float[2,3,4,4] x) => (float[2,6,4,4] y) <float[6,3,1,1] w0> { y = Conv(x, w0) }";
+    let source =
+        "g (float[2,3,4,4] x) => (float[2,6,4,4] y) <float[6,3,1,1] w0> { y = Conv(x, w0) }";
     assert_eq!(reasons(source), "`y` is a graph output");
-    let source = "g (float[2,3,4,4] x) => (float[2,3,4,4] y) <float[3,3,1,1] w0, float[4,3,1,1] w1> {
+    let source =
+        "g (float[2,3,4,4] x) => (float[2,3,4,4] y) <float[3,3,1,1] w0, float[4,3,1,1] w1> {
         a = Conv(x, w0)
         y = Add(a, x)
     }";
@@ -77,11 +79,11 @@ fn data_dependent_choices_stop() {
 
 #[test]
 fn sizes_read_at_run_time_stop() {
-    let reasons = between(
-        "s = Shape(a)\n b = Reshape(a, s)",
-        "",
+    let reasons = between("s = Shape(a)\n b = Reshape(a, s)", "");
+    assert!(
+        reasons.contains("`s` (Shape) reads the size at run time; run `optimize` first"),
+        "{reasons}"
     );
-    assert!(reasons.contains("`s` (Shape) reads the size at run time; run `optimize` first"), "{reasons}");
 }
 
 #[test]
