@@ -37,8 +37,5 @@ impl Gates {
 }
 
 fn missed(problem: String) -> Error {
-    Error::Gate {
-        problem,
-        help: "nothing was written; ask for less compression or a looser gate",
-    }
+    Error::Gate { problem, help: "nothing was written; ask for less compression or a looser gate" }
 }

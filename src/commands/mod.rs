@@ -62,7 +62,8 @@ fn require_data(data: &Data, model: &Model, why: &str) -> Result<Dataset, Error>
     let Some(path) = &data.data else {
         return Err(Error::Usage {
             problem: format!("{why} needs samples"),
-            help: "give them with --data FILE.npz: an array per input, 100 to 500 samples".to_owned(),
+            help: "give them with --data FILE.npz: an array per input, 100 to 500 samples"
+                .to_owned(),
         });
     };
     read_data(path, model, data.samples)

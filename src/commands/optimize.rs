@@ -103,7 +103,9 @@ fn gate(evaluation: &Evaluation) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Gate {
-        problem: format!("an output differs by {found:.2e} of its largest value, allowed is {allowed:.0e}"),
+        problem: format!(
+            "an output differs by {found:.2e} of its largest value, allowed is {allowed:.0e}"
+        ),
         help: "nothing was written; `--only` and `--skip` help to find the pass at fault, please report it",
     })
 }

@@ -21,7 +21,8 @@ pub fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings = QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
+    let settings =
+        QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
     let plan = lapidary::quantize(&mut model, &data, &settings)?;
     let evaluation = road.step("quantize", &model)?;
     if let Some(evaluation) = &evaluation {

@@ -68,7 +68,8 @@ impl<'a> Road<'a> {
             outputs: Vec::new(),
         };
         let samples = reference.map(Reference::samples);
-        let report = RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
+        let report =
+            RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
         Self { reference, report }
     }
 

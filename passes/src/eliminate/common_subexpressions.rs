@@ -131,9 +131,7 @@ fn is_same_value(a: &AttributeValue, b: &AttributeValue) -> bool {
         (Int(a), Int(b)) => a == b,
         (String(a), String(b)) => a == b,
         (Tensor(a), Tensor(b)) => a.same_content(b),
-        (Floats(a), Floats(b)) => {
-            a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
-        }
+        (Floats(a), Floats(b)) => a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits())),
         (Ints(a), Ints(b)) => a == b,
         (Strings(a), Strings(b)) => a == b,
         _ => false,

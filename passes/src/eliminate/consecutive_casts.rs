@@ -35,7 +35,8 @@ impl Rule for EliminateConsecutiveCasts {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let (middle, y) = (graph[root].input(0).or_no_match()?, graph[root].output(0).or_no_match()?);
+        let (middle, y) =
+            (graph[root].input(0).or_no_match()?, graph[root].output(0).or_no_match()?);
         let inner = graph.producer(middle).or_no_match()?;
         if !graph[inner].is("Cast") {
             return Err(Skip::NoMatch);

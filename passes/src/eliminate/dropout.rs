@@ -49,12 +49,13 @@ fn drops_nothing(graph: &Graph, root: NodeId) -> bool {
     let node = &graph[root];
     match graph.opset() {
         // `is_test` is 0 unless given.
-        ..=6 => node.int("is_test").is_some_and(|test| test != 0) || node.float("ratio") == Some(0.0),
+        ..=6 => {
+            node.int("is_test").is_some_and(|test| test != 0) || node.float("ratio") == Some(0.0)
+        }
         7..=11 => true,
         _ => {
-            let zero_ratio = || {
-                graph.constant_input(root, 1).is_some_and(|ratio| ratio.as_f32() == Some(0.0))
-            };
+            let zero_ratio =
+                || graph.constant_input(root, 1).is_some_and(|ratio| ratio.as_f32() == Some(0.0));
             node.input(2).is_none()
                 || graph.constant_input(root, 2).is_some_and(|mode| mode.as_i64() == Some(0))
                 || zero_ratio()

@@ -67,7 +67,10 @@ fn has_same_sizes(graph: &Graph, root: NodeId) -> Option<bool> {
             let axis = if axis < 0 { axis + shape.len() as i64 } else { axis };
             shape.get(usize::try_from(axis).ok()?)
         };
-        return Some(axes.len() == sizes.len() && axes.iter().zip(sizes).all(|(axis, size)| dim(axis) == Some(size)));
+        return Some(
+            axes.len() == sizes.len()
+                && axes.iter().zip(sizes).all(|(axis, size)| dim(axis) == Some(size)),
+        );
     }
     Some(sizes == shape)
 }

@@ -48,7 +48,9 @@ impl Rule for EliminateNopSlice {
         };
         let steps = match graph[root].input(4) {
             None => vec![1; starts.len()],
-            Some(_) => super::integers(graph, root, 4, "steps").or_skip("the steps are no constant")?,
+            Some(_) => {
+                super::integers(graph, root, 4, "steps").or_skip("the steps are no constant")?
+            }
         };
         let lengths = [ends.len(), axes.len(), steps.len()];
         require(lengths == [starts.len(); 3], "the bounds and axes differ in number")?;

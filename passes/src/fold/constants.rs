@@ -86,7 +86,11 @@ fn evaluate(model: &Model, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
     let tensors = outputs.into_iter().map(|(_, tensor)| tensor);
     let checked = values.iter().zip(tensors).map(|(&id, tensor)| check(&model.graph, id, tensor));
     let tensors = checked.collect::<Result<Vec<Tensor>, String>>()?;
-    if tensors.len() == values.len() { Ok(tensors) } else { Err("the runtime lost a result".to_owned()) }
+    if tensors.len() == values.len() {
+        Ok(tensors)
+    } else {
+        Err("the runtime lost a result".to_owned())
+    }
 }
 
 /// The result, if it has the type that shape inference found.
@@ -94,7 +98,8 @@ fn check(graph: &Graph, id: ValueId, tensor: Tensor) -> Result<Tensor, String> {
     let ty = graph.ty(id);
     let elem_type = ty.elem_type.is_none_or(|elem_type| elem_type == tensor.elem_type());
     let shape = ty.shape.as_ref().is_none_or(|shape| {
-        let fits = |(dim, found): (&lapidary_ir::Dim, &i64)| dim.value().is_none_or(|dim| dim == *found);
+        let fits =
+            |(dim, found): (&lapidary_ir::Dim, &i64)| dim.value().is_none_or(|dim| dim == *found);
         shape.len() == tensor.rank() && shape.iter().zip(tensor.dims()).all(fits)
     });
     if elem_type && shape {
@@ -152,7 +157,8 @@ fn needed(graph: &Graph, order: &[NodeId], values: &[ValueId]) -> Vec<NodeId> {
         if std::mem::replace(&mut marked[id.index()], true) {
             continue;
         }
-        waiting.extend(graph[id].inputs().iter().flatten().filter_map(|&input| graph.producer(input)));
+        waiting
+            .extend(graph[id].inputs().iter().flatten().filter_map(|&input| graph.producer(input)));
     }
     order.iter().copied().filter(|id| marked[id.index()]).collect()
 }

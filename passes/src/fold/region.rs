@@ -33,7 +33,8 @@ fn byte_len(graph: &Graph, id: ValueId) -> Option<u64> {
     }
     let ty = graph.ty(id);
     let dims = ty.dims()?;
-    let count = dims.iter().try_fold(1_u64, |count, &dim| count.checked_mul(u64::try_from(dim).ok()?))?;
+    let count =
+        dims.iter().try_fold(1_u64, |count, &dim| count.checked_mul(u64::try_from(dim).ok()?))?;
     ty.elem_type?.byte_len(count)
 }
 
@@ -118,7 +119,10 @@ impl Region {
     fn frontier(&self, graph: &Graph) -> Vec<ValueId> {
         let outside = |id: &ValueId| graph.consumers(*id).any(|reader| !self.contains(reader));
         let nodes = self.order.iter().filter(|&&id| !graph[id].is("Constant"));
-        nodes.flat_map(|&id| graph[id].outputs().iter().flatten().copied()).filter(outside).collect()
+        nodes
+            .flat_map(|&id| graph[id].outputs().iter().flatten().copied())
+            .filter(outside)
+            .collect()
     }
 
     /// For each node the part it belongs to: nodes that feed each other or share large constants.

@@ -47,7 +47,8 @@ impl Rule for FoldReshapeShape {
         if graph.value(wanted).initializer().is_some() || graph.value(wanted).is_input() {
             return Err(Skip::NoMatch);
         }
-        let elements = graph.value(wanted).elements().or_skip("the length of the shape is unknown")?;
+        let elements =
+            graph.value(wanted).elements().or_skip("the length of the shape is unknown")?;
         let before = graph.value(x).shape().unwrap_or_default();
         let copies_zero = node.int("allowzero").unwrap_or(0) == 0;
         let entry = |(axis, dim): (usize, &Dim)| match dim.value() {
