@@ -3,6 +3,7 @@ use super::elements::Axis;
 use super::plan::ChannelPlan;
 use super::propagate::constant;
 use super::relations::{Place, Rewrite};
+use crate::PassError;
 use lapidary_ir::{
     ElemType, Graph, Model, NodeId, Patch, PatchError, Tensor, TensorError, ValueId, Violation,
 };
@@ -197,6 +198,17 @@ impl ChannelPlan {
         let operand = patch.initializer(graph.value(indices).name(), tensor);
         patch.set_input(node, 1, Some(operand));
         Ok(())
+    }
+}
+
+impl ApplyError {
+    /// The fault of a pass: its patch or what it left; without either, nothing was changed.
+    pub(crate) fn into_fault(self, pass: &'static str) -> Result<String, PassError> {
+        match self {
+            Self::Patch(source) => Err(PassError::Patch { pass, source }),
+            Self::Invalid(violations) => Err(PassError::Invalid { pass, violations }),
+            other => Ok(other.to_string()),
+        }
     }
 }
 

@@ -44,7 +44,12 @@ impl Pass for PruneChannels {
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
         let plan = self.plan(model);
+        let applied = plan.apply(model);
         let record = context.record(&Self::INFO);
+        if let Err(error) = applied {
+            record.skip(error.into_fault(Self::INFO.name)?);
+            return Ok(());
+        }
         record.rewrites += plan.pruned_groups();
         if plan.groups.is_empty() {
             record.skip("no weight makes channels");
@@ -56,6 +61,6 @@ impl Pass for PruneChannels {
                 (None, None) => record.skip("the group is too small for the ratio"),
             }
         }
-        plan.apply(model).map_err(|source| source.into_fault(Self::INFO.name))
+        Ok(())
     }
 }
