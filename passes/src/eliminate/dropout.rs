@@ -66,7 +66,7 @@ fn drops_nothing(graph: &Graph, root: NodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::EliminateDropout;
-    use crate::testing::{rewrite, rewrite_unexecuted};
+    use crate::testing::rewrite_unexecuted;
     use insta::assert_snapshot;
 
     #[test]

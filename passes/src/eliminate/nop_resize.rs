@@ -78,7 +78,7 @@ fn has_same_sizes(graph: &Graph, root: NodeId) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::EliminateNopResize;
-    use crate::testing::{rewrite, rewrite_unexecuted};
+    use crate::testing::rewrite_unexecuted;
     use insta::assert_snapshot;
 
     #[test]

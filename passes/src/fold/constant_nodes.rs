@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn folds_every_kind_of_value() {
         assert_snapshot!(rewrite_unexecuted(&FoldConstantNodes {}, r#"
-            g () => (float[2] a, int64[] b, int64[2] c, string[] d, string[1] e)
+            g () => (float[2] a, int64 b, int64[2] c, string d, string[1] e)
             {
                 floats = Constant<value_floats = [1.0, 2.0]>()
                 int = Constant<value_int = 3>()

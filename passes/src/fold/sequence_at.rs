@@ -44,7 +44,7 @@ impl Rule for FoldSequenceAt {
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
         let node = &graph[root];
-        let (x, sequence) = (node.input(0).or_no_match()?, node.output(0).or_no_match()?);
+        let sequence = node.output(0).or_no_match()?;
         require(graph.opset() >= 13, "Split takes its sizes as an attribute before opset 13")?;
         let sizes = part_sizes(graph, root).or_skip("the sizes of the parts are unknown")?;
         require(sizes.len() <= MAX_PARTS, "the sequence is long")?;
