@@ -15,7 +15,7 @@ use lapidary::{Dataset, Error, Opened, ReadOptions};
 use std::path::Path;
 
 /// Runs the verb of the command line.
-pub fn run(cli: Cli) -> Result<(), Error> {
+pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     let json = cli.json;
     match cli.command {
         Command::Optimize(options) => optimize::run(&options, json),
@@ -29,7 +29,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 }
 
 /// Sets the number of worker threads of the whole process.
-pub fn set_threads(threads: usize) {
+pub(crate) fn set_threads(threads: usize) {
     // A second call can't happen; the default pool serves as well.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }

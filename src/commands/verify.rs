@@ -8,7 +8,7 @@ use lapidary::passes::Accuracy;
 use lapidary::{Dataset, Error, ReadOptions, Reference};
 use std::path::Path;
 
-pub fn run(options: &Verify, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Verify, json: bool) -> Result<(), Error> {
     let original = open(&options.original)?;
     let changed = open(&options.changed)?;
     let dataset = match &options.data.data {
