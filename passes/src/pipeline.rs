@@ -1,5 +1,74 @@
 //! Which passes run, in which order.
 use crate::Pass;
+use crate::eliminate::{
+    EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes,
+    EliminateConsecutiveTransposes, EliminateDeadNodes, EliminateDropout,
+    EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
+    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
+    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
+    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
+    EliminateZeroInitialState,
+};
+use crate::fold::{
+    FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
+    FoldSequenceAt,
+};
+use crate::fuse::{
+    FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization,
+    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
+    FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
+    FuseMatMulBatchNormalization, FusePadAveragePool, FusePadConv,
+};
 
-/// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint.
-pub const OPTIMIZE: &[&dyn Pass] = &[];
+/// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
+/// neighbouring rules run together.
+pub const OPTIMIZE: &[&dyn Pass] = &[
+    // What nobody reads must not cost time, nor keep other values in use.
+    &EliminateDeadNodes {},
+    &EliminateUnusedOutputs {},
+    // Constants become initializers first: the rules after this look for initializers.
+    &FoldConstantNodes {},
+    &FoldKnownElements {},
+    &FoldCastLike {},
+    &FoldReshapeShape {},
+    &FoldSequenceAt {},
+    &EliminateIdentity {},
+    &EliminateDropout {},
+    &EliminateNopCast {},
+    &EliminateNopReshape {},
+    &EliminateNopTranspose {},
+    &EliminateNopPad {},
+    &EliminateNopSlice {},
+    &EliminateNopExpand {},
+    &EliminateNopResize {},
+    &EliminateNopPool {},
+    &EliminateNopArithmetic {},
+    &EliminateSingleInput {},
+    &EliminateSingleSplit {},
+    &EliminateIdempotent {},
+    &EliminateInvolutions {},
+    &EliminateConsecutiveTransposes {},
+    &EliminateConsecutiveReshapes {},
+    &EliminateConsecutiveCasts {},
+    &EliminateZeroInitialState {},
+    &FoldConstants {},
+    // Fusions read weights that folding may just have computed.
+    &FuseConvBatchNormalization {},
+    &FuseConvTransposeBatchNormalization {},
+    &FuseGemmBatchNormalization {},
+    &FuseMatMulBatchNormalization {},
+    &FuseBatchNormalizationConv {},
+    &FuseConvAdd {},
+    &FuseConvMul {},
+    &FuseConvTransposeAdd {},
+    &FuseConvTransposeMul {},
+    &FuseGemmAdd {},
+    &FuseGemmMul {},
+    &FuseMatMulAdd {},
+    &FusePadConv {},
+    &FusePadAveragePool {},
+    &FuseConsecutiveClip {},
+    // Sharing comes last: a shared weight can't be fused into one of its readers alone.
+    &EliminateDuplicateInitializers {},
+    &EliminateCommonSubexpressions {},
+];

@@ -5,9 +5,9 @@ use lapidary_ir::{ElemType, Graph, Model, NewNode, Node, Patch};
 use std::borrow::Cow;
 
 crate::pass! {
-    /// Makes one `com.microsoft.FusedConv` of a `Conv` and its activation. Opt-in.
+    /// Makes one `com.microsoft.FusedConv` of a `Conv` and its activation.
     ///
-    /// ONNX Runtime alone has the operator, and makes it by itself when it loads a model: this
+    /// Opt-in: ONNX Runtime alone has the operator, and makes it by itself when it loads a model. This
     /// is for models that are loaded with its optimizer turned off.
     ///
     /// ```onnx

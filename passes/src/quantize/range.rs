@@ -36,7 +36,7 @@ pub enum RangeError {
 const STEPS: f64 = 255.0;
 
 /// What a sigmoid is quantized with, whatever is observed: 256 steps over \[0, 1\].
-pub const SIGMOID: Parameters = Parameters { scale: 1.0 / 256.0, zero_point: 0 };
+pub(super) const SIGMOID: Parameters = Parameters { scale: 1.0 / 256.0, zero_point: 0 };
 
 impl Range {
     /// The parameters that spread `uint8` over the range.

@@ -1,0 +1,40 @@
+//! `lapidary compress`
+use super::{open, prune, read_data, require_data};
+use crate::cli::{Compress, Norm, QuantizeTo};
+use crate::render::{self, Road};
+use lapidary::passes::quantize::QuantizeOptions;
+use lapidary::{Error, Reference};
+
+pub fn run(options: &Compress, json: bool) -> Result<(), Error> {
+    let opened = open(&options.input)?;
+    let mut original = opened.model;
+    original.graph.infer();
+    let data = require_data(&options.data, &original, "compress")?;
+    let test = match &options.test {
+        Some(path) => read_data(path, &original, None)?,
+        None => data.clone(),
+    };
+    let pruning = options.prune.map(|ratio| prune::pass(ratio, Norm::L2, 1)).transpose()?;
+    let reference = Reference::new(&original, test)?;
+    let mut road = Road::new(&original, Some(&reference));
+    let mut model = original.clone();
+    let context = lapidary::optimize(&mut model)?;
+    let mut evaluation = road.step("optimize", &model)?;
+    road.passes(&context.records);
+    if let Some(pass) = pruning {
+        let context = lapidary::prune(&mut model, &pass)?;
+        road.passes(&context.records);
+        evaluation = road.step("prune", &model)?;
+    }
+    if options.quantize == Some(QuantizeTo::Int8) {
+        let plan = lapidary::quantize(&mut model, &data, &QuantizeOptions::default())?;
+        road.placement(&plan, false);
+        evaluation = road.step("quantize", &model)?;
+    }
+    if let Some(evaluation) = &evaluation {
+        options.gates.check(&reference, evaluation)?;
+    }
+    lapidary::save(&model, &options.output.output)?;
+    render::road(&road, json);
+    Ok(())
+}

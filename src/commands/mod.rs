@@ -1,0 +1,69 @@
+//! One file per verb.
+mod compress;
+mod gates;
+mod inspect;
+mod optimize;
+mod passes;
+mod prune;
+mod quantize;
+mod verify;
+
+use crate::cli::{Cli, Command, Data, Input};
+use crate::render;
+use lapidary::ir::Model;
+use lapidary::{Dataset, Error, Opened, ReadOptions};
+use std::path::Path;
+
+/// Runs the verb of the command line.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    let json = cli.json;
+    match cli.command {
+        Command::Optimize(options) => optimize::run(&options, json),
+        Command::Quantize(options) => quantize::run(&options, json),
+        Command::Prune(options) => prune::run(&options, json),
+        Command::Compress(options) => compress::run(&options, json),
+        Command::Verify(options) => verify::run(&options, json),
+        Command::Inspect(options) => inspect::run(&options, json),
+        Command::Passes(options) => passes::run(&options, json),
+    }
+}
+
+/// Sets the number of worker threads of the whole process.
+pub fn set_threads(threads: usize) {
+    // A second call can't happen; the default pool serves as well.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}
+
+/// Opens the model of a command and says what was dropped.
+fn open(input: &Input) -> Result<Opened, Error> {
+    let options = ReadOptions {
+        allow_unknown_fields: input.allow_unknown_fields,
+        external_roots: input.external_root.clone(),
+        ..ReadOptions::default()
+    };
+    let opened = lapidary::open(&input.model, &options)?;
+    for field in &opened.dropped {
+        render::warning(&format!("dropped {field}"));
+    }
+    Ok(opened)
+}
+
+/// Reads samples that fit a model.
+fn read_data(path: &Path, model: &Model, limit: Option<usize>) -> Result<Dataset, Error> {
+    Dataset::read(path, &model.graph, limit).map_err(|source| Error::Data {
+        path: path.to_owned(),
+        help: source.help(),
+        source,
+    })
+}
+
+/// Reads the samples of `--data`, which the command can't do without.
+fn require_data(data: &Data, model: &Model, why: &str) -> Result<Dataset, Error> {
+    let Some(path) = &data.data else {
+        return Err(Error::Usage {
+            problem: format!("{why} needs samples"),
+            help: "give them with --data FILE.npz: an array per input, 100 to 500 samples".to_owned(),
+        });
+    };
+    read_data(path, model, data.samples)
+}

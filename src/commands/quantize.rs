@@ -1,0 +1,34 @@
+//! `lapidary quantize`
+use super::{open, read_data, require_data};
+use crate::cli::Quantize;
+use crate::render::{self, Road};
+use lapidary::passes::quantize::QuantizeOptions;
+use lapidary::{Error, Reference};
+
+pub fn run(options: &Quantize, json: bool) -> Result<(), Error> {
+    let opened = open(&options.input)?;
+    let mut original = opened.model;
+    original.graph.infer();
+    let data = require_data(&options.data, &original, "calibration")?;
+    let test = match &options.test {
+        Some(path) => read_data(path, &original, None)?,
+        None => data.clone(),
+    };
+    let reference = Reference::new(&original, test)?;
+    let mut road = Road::new(&original, Some(&reference));
+    let mut model = original.clone();
+    if !options.no_optimize {
+        lapidary::optimize(&mut model)?;
+        road.step("optimize", &model)?;
+    }
+    let settings = QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
+    let plan = lapidary::quantize(&mut model, &data, &settings)?;
+    let evaluation = road.step("quantize", &model)?;
+    if let Some(evaluation) = &evaluation {
+        options.gates.check(&reference, evaluation)?;
+    }
+    lapidary::save(&model, &options.output.output)?;
+    road.placement(&plan, options.explain);
+    render::road(&road, json);
+    Ok(())
+}

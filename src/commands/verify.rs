@@ -1,0 +1,42 @@
+//! `lapidary verify`
+use super::read_data;
+use crate::cli::Verify;
+use crate::render;
+use lapidary::exec::RandomInputs;
+use lapidary::ir::Model;
+use lapidary::passes::Accuracy;
+use lapidary::{Dataset, Error, ReadOptions, Reference};
+use std::path::Path;
+
+pub fn run(options: &Verify, json: bool) -> Result<(), Error> {
+    let original = open(&options.original)?;
+    let changed = open(&options.changed)?;
+    let dataset = match &options.data.data {
+        Some(path) => read_data(path, &original, options.data.samples)?,
+        None => Dataset::whole(RandomInputs::default().generate(&original).map_err(|source| Error::Execute {
+            what: "original",
+            source,
+            help: "give samples with --data",
+        })?),
+    };
+    let reference = Reference::new(&original, dataset)?;
+    let evaluation = reference.evaluate(&changed)?;
+    render::verify(&reference, &evaluation, json);
+    options.gates.check(&reference, &evaluation)?;
+    let default = (!options.gates.any()).then(|| Accuracy::Rounding.tolerance());
+    let Some(allowed) = options.tolerance.or(default) else { return Ok(()) };
+    let found = evaluation.max_rel();
+    if found <= allowed {
+        return Ok(());
+    }
+    Err(Error::Gate {
+        problem: format!("an output differs by {found:.2e} of its largest value, allowed is {allowed:.0e}"),
+        help: "for a lossy step set what is acceptable: --tolerance, --min-sqnr or --max-drop",
+    })
+}
+
+fn open(path: &Path) -> Result<Model, Error> {
+    let mut model = lapidary::open(path, &ReadOptions::default())?.model;
+    model.graph.infer();
+    Ok(model)
+}

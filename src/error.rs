@@ -1,0 +1,140 @@
+//! What can go wrong on the way, with a code, a remedy and an exit code.
+use crate::DatasetError;
+use lapidary_exec::ExecError;
+use lapidary_ir::{DecodeError, Violation};
+use lapidary_passes::PassError;
+use lapidary_proto::{ReadError, WriteError};
+use miette::Diagnostic;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a command did not do its work.
+#[derive(Debug, Error, Diagnostic)]
+pub enum Error {
+    /// The options do not go together.
+    #[error("{problem}")]
+    #[diagnostic(code(LP0201))]
+    Usage {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
+    /// The model file can't be read.
+    #[error("the model can't be read")]
+    #[diagnostic(code(LP0301))]
+    Read {
+        /// The cause.
+        #[source]
+        source: ReadError,
+        /// What to do.
+        #[help]
+        help: &'static str,
+    },
+    /// The file is ONNX but its model is malformed.
+    #[error("`{}` is not a valid model", path.display())]
+    #[diagnostic(
+        code(LP0302),
+        help("export the model again; `onnx.checker` shows more about malformed files")
+    )]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: DecodeError,
+    },
+    /// The graph breaks rules of ONNX.
+    #[error("`{}` is not a valid model: {}", path.display(), list(violations))]
+    #[diagnostic(code(LP0303), help("export the model again or mend the places named above"))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Every broken rule.
+        violations: Vec<Violation>,
+    },
+    /// The data can't be used.
+    #[error("the data `{}` can't be used", path.display())]
+    #[diagnostic(code(LP0304))]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: DatasetError,
+        /// What to do.
+        #[help]
+        help: &'static str,
+    },
+    /// The runtime can't execute the model.
+    #[error("the {what} can't be executed")]
+    #[diagnostic(code(LP0305))]
+    Execute {
+        /// Which model.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: ExecError,
+        /// What to do.
+        #[help]
+        help: &'static str,
+    },
+    /// The models have different inputs or outputs.
+    #[error("the models can't be compared: {problem}")]
+    #[diagnostic(code(LP0306), help("compare models with the same inputs and outputs"))]
+    Incomparable {
+        /// What differs.
+        problem: String,
+    },
+    /// The result differs from the original by more than it may.
+    #[error("{problem}")]
+    #[diagnostic(code(LP0101))]
+    Gate {
+        /// What was found and what was allowed.
+        problem: String,
+        /// What to do.
+        #[help]
+        help: &'static str,
+    },
+    /// A pass is at fault; the model was not written.
+    #[error("lapidary is at fault, the output was not written")]
+    #[diagnostic(code(LP0102), help("please report this with the model or its `inspect` output"))]
+    Pass(#[source] PassError),
+    /// The model can't be written.
+    #[error("the model can't be written")]
+    #[diagnostic(code(LP0501), help("check the folder, its permissions and the free space"))]
+    Write(#[source] WriteError),
+}
+
+impl Error {
+    /// The exit code of the program: 1 a check said no, 2 usage, 3 input rejected, 4 a limit,
+    /// 5 input or output failed.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Gate { .. } | Self::Pass(_) => 1,
+            Self::Usage { .. } => 2,
+            Self::Read { source: ReadError::Open(_), .. } | Self::Write(_) => 5,
+            Self::Read { source: ReadError::Limit { .. }, .. } => 4,
+            Self::Data { source, .. } if source.is_io() => 5,
+            _ => 3,
+        }
+    }
+}
+
+impl From<PassError> for Error {
+    fn from(source: PassError) -> Self {
+        Self::Pass(source)
+    }
+}
+
+fn list(violations: &[Violation]) -> String {
+    const SHOWN: usize = 5;
+    let mut lines: Vec<String> =
+        violations.iter().take(SHOWN).map(|violation| violation.message.clone()).collect();
+    if violations.len() > SHOWN {
+        lines.push(format!("and {} more", violations.len() - SHOWN));
+    }
+    lines.join("; ")
+}

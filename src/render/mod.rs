@@ -1,0 +1,115 @@
+//! What a person or a program reads: tables on standard output, talk on standard error.
+#![expect(clippy::print_stdout, reason = "this is where the program prints")]
+
+mod inspect;
+mod passes;
+mod road;
+
+pub use inspect::{inspect, text};
+pub use passes::{pass, passes};
+pub use road::{OptimizeReport, Road, Verification, optimize, prune_plan, road, verify};
+
+use comfy_table::presets;
+use comfy_table::{CellAlignment, Table};
+use lapidary::Error;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use serde::Serialize;
+
+/// The version of the JSON reports; it grows when a field changes its meaning or goes.
+const SCHEMA_VERSION: u32 = 1;
+
+/// A report as JSON.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    schema_version: u32,
+    command: &'a str,
+    #[serde(flatten)]
+    report: &'a T,
+}
+
+/// Prints a report as JSON.
+fn json<T: Serialize>(command: &str, report: &T) {
+    let envelope = Envelope { schema_version: SCHEMA_VERSION, command, report };
+    match serde_json::to_string_pretty(&envelope) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("error: the report can't be written as JSON: {error}"),
+    }
+}
+
+/// Says what the user should know although the work goes on.
+pub fn warning(message: &str) {
+    eprintln!("warning: {message}");
+}
+
+#[derive(Serialize)]
+struct ErrorReport {
+    error: ErrorBody,
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    code: String,
+    message: String,
+    causes: Vec<String>,
+    help: Option<String>,
+    exit_code: u8,
+}
+
+/// Prints an error: code, message, causes, remedy.
+pub fn error(error: Error, as_json: bool) {
+    use miette::Diagnostic;
+    if as_json {
+        let mut causes = Vec::new();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        let body = ErrorBody {
+            code: error.code().map(|code| code.to_string()).unwrap_or_default(),
+            message: error.to_string(),
+            causes,
+            help: error.help().map(|help| help.to_string()),
+            exit_code: error.exit_code(),
+        };
+        json("error", &ErrorReport { error: body });
+        return;
+    }
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+    let mut text = String::new();
+    let rendered = handler.with_width(100).render_report(&mut text, &error);
+    match rendered {
+        Ok(()) => eprint!("{text}"),
+        Err(_) => eprintln!("error: {error}"),
+    }
+}
+
+/// A table whose columns but the first are numbers.
+fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().map(|title| (*title).to_owned()));
+    table.add_rows(rows);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A count with thousands separated by spaces.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share in percent.
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}

@@ -1,0 +1,321 @@
+//! The reports of the verbs that change or compare models.
+use super::{grouped, json, percent, table};
+use lapidary::ir::Model;
+use lapidary::passes::Record;
+use lapidary::passes::prune::Analysis;
+use lapidary::passes::quantize::QuantizationPlan;
+use lapidary::{Cost, Error, Evaluation, Reference};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The steps of a model with what each costs and loses.
+pub struct Road<'a> {
+    reference: Option<&'a Reference>,
+    report: RoadReport,
+}
+
+#[derive(Serialize)]
+struct RoadReport {
+    samples: Option<usize>,
+    steps: Vec<Step>,
+    passes: Vec<PassReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<Placement>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    name: String,
+    #[serde(flatten)]
+    cost: Cost,
+    accuracy: Option<f64>,
+    outputs: Vec<lapidary::OutputError>,
+}
+
+#[derive(Serialize)]
+struct PassReport {
+    pass: String,
+    rewrites: usize,
+    left_alone: BTreeMap<String, usize>,
+}
+
+#[derive(Serialize)]
+struct Placement {
+    integer: usize,
+    total: usize,
+    float: BTreeMap<String, Vec<String>>,
+    #[serde(skip)]
+    explain: bool,
+}
+
+impl From<&Record> for PassReport {
+    fn from(record: &Record) -> Self {
+        Self {
+            pass: record.pass.to_owned(),
+            rewrites: record.rewrites,
+            left_alone: record.skips.clone(),
+        }
+    }
+}
+
+impl<'a> Road<'a> {
+    /// A road that starts at `original`, measured against `reference` if there are samples.
+    pub fn new(original: &Model, reference: Option<&'a Reference>) -> Self {
+        let start = Step {
+            name: "original".to_owned(),
+            cost: Cost::of(original),
+            accuracy: reference.and_then(|reference| reference.accuracy),
+            outputs: Vec::new(),
+        };
+        let samples = reference.map(Reference::samples);
+        let report = RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
+        Self { reference, report }
+    }
+
+    /// Measures the model after a step.
+    pub fn step(&mut self, name: &str, model: &Model) -> Result<Option<Evaluation>, Error> {
+        let evaluation = self.reference.map(|reference| reference.evaluate(model)).transpose()?;
+        self.report.steps.push(Step {
+            name: name.to_owned(),
+            cost: Cost::of(model),
+            accuracy: evaluation.as_ref().and_then(|evaluation| evaluation.accuracy),
+            outputs: evaluation.as_ref().map(|e| e.outputs.clone()).unwrap_or_default(),
+        });
+        Ok(evaluation)
+    }
+
+    /// Adds what passes did.
+    pub fn passes(&mut self, records: &[Record]) {
+        self.report.passes.extend(records.iter().map(PassReport::from));
+    }
+
+    /// Adds which nodes run as integers.
+    pub fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
+        let mut float: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for node in plan.nodes.iter().filter(|node| !node.integer) {
+            let reason = node.reason.clone().unwrap_or_else(|| "left in float".to_owned());
+            float.entry(reason).or_default().push(format!("{} ({})", node.node, node.op_type));
+        }
+        let integer = plan.nodes.iter().filter(|node| node.integer).count();
+        self.report.placement =
+            Some(Placement { integer, total: plan.nodes.len(), float, explain });
+    }
+}
+
+/// Prints the road.
+pub fn road(road: &Road, as_json: bool) {
+    let command = "road";
+    if as_json {
+        return json(command, &road.report);
+    }
+    let report = &road.report;
+    let measured = report.samples.is_some();
+    let labelled = report.steps.iter().any(|step| step.accuracy.is_some());
+    let mut header = vec!["step", "nodes", "parameters", "bytes", "MACs"];
+    if measured {
+        header.extend(["max rel. error", "SQNR", "agreement"]);
+    }
+    if labelled {
+        header.push("accuracy");
+    }
+    let rows = report.steps.iter().map(|step| row(step, measured, labelled)).collect();
+    println!("{}", table(&header, rows));
+    if let (Some(first), Some(last)) = (report.steps.first(), report.steps.last()) {
+        let share = last.cost.bytes as f64 / first.cost.bytes.max(1) as f64;
+        println!("\n{} of the bytes", percent(share));
+    }
+    if let Some(samples) = report.samples {
+        println!("errors against the original, executed on {samples} samples");
+    }
+    left_alone(&report.passes);
+    if let Some(placement) = &report.placement {
+        placement_lines(placement);
+    }
+}
+
+fn row(step: &Step, measured: bool, labelled: bool) -> Vec<String> {
+    let Cost { nodes, parameters, bytes, macs } = step.cost;
+    let mut row = vec![step.name.clone()];
+    row.extend([nodes as u64, parameters, bytes, macs].map(grouped));
+    if measured {
+        row.extend(errors(step));
+    }
+    if labelled {
+        row.push(step.accuracy.map_or_else(|| "-".to_owned(), percent));
+    }
+    row
+}
+
+/// Worst error over the outputs.
+fn errors(step: &Step) -> [String; 3] {
+    if step.outputs.is_empty() {
+        return ["-".to_owned(), "-".to_owned(), "-".to_owned()];
+    }
+    let rel = step.outputs.iter().map(|output| output.max_rel).fold(0.0, f64::max);
+    let sqnr = step.outputs.iter().filter_map(|output| output.sqnr_db).reduce(f64::min);
+    let agreement = step.outputs.iter().filter_map(|output| output.agreement).reduce(f64::min);
+    [
+        format!("{rel:.1e}"),
+        sqnr.map_or_else(|| "equal".to_owned(), |db| format!("{db:.1} dB")),
+        agreement.map_or_else(|| "-".to_owned(), percent),
+    ]
+}
+
+fn left_alone(passes: &[PassReport]) {
+    let lossy = passes.iter().filter(|pass| pass.pass.starts_with("prune-"));
+    for pass in lossy {
+        for (reason, count) in &pass.left_alone {
+            println!("{}: left {count} alone: {reason}", pass.pass);
+        }
+    }
+}
+
+fn placement_lines(placement: &Placement) {
+    println!("{} of {} nodes run as integers", placement.integer, placement.total);
+    for (reason, nodes) in &placement.float {
+        if placement.explain {
+            println!("  float: {}: {reason}", nodes.join(", "));
+        } else {
+            println!("  float: {} nodes: {reason}", nodes.len());
+        }
+    }
+}
+
+/// What `optimize` did.
+pub struct OptimizeReport<'a> {
+    /// The cost of the original.
+    pub before: Cost,
+    /// The cost of the result.
+    pub after: Cost,
+    /// What each pass did.
+    pub passes: &'a [Record],
+    /// How the result was checked.
+    pub verification: Verification,
+}
+
+/// How a result was checked.
+#[derive(Serialize)]
+pub struct Verification {
+    executed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_executed_because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluation: Option<Evaluation>,
+}
+
+impl Verification {
+    /// Not executed, with the reason.
+    pub fn skipped(why: &str) -> Self {
+        let why = Some(why.to_owned());
+        Self { executed: false, on: None, not_executed_because: why, evaluation: None }
+    }
+
+    /// Executed on `source`.
+    pub fn done(source: &str, evaluation: Evaluation) -> Self {
+        Self {
+            executed: true,
+            on: Some(source.to_owned()),
+            not_executed_because: None,
+            evaluation: Some(evaluation),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OptimizeJson<'a> {
+    before: Cost,
+    after: Cost,
+    passes: Vec<PassReport>,
+    verification: &'a Verification,
+}
+
+/// Prints what `optimize` did.
+pub fn optimize(report: &OptimizeReport, explain: bool, as_json: bool) {
+    let passes: Vec<PassReport> = report.passes.iter().map(PassReport::from).collect();
+    if as_json {
+        let (before, after) = (report.before, report.after);
+        let verification = &report.verification;
+        return json("optimize", &OptimizeJson { before, after, passes, verification });
+    }
+    let line = |name: &str, cost: Cost| {
+        let mut row = vec![name.to_owned()];
+        row.extend([cost.nodes as u64, cost.parameters, cost.bytes, cost.macs].map(grouped));
+        row
+    };
+    let rows = vec![line("original", report.before), line("optimized", report.after)];
+    println!("{}\n", table(&["", "nodes", "parameters", "bytes", "MACs"], rows));
+    let fired = passes.iter().filter(|pass| pass.rewrites > 0);
+    let rows: Vec<_> = fired.map(|p| vec![p.pass.clone(), grouped(p.rewrites as u64)]).collect();
+    if !rows.is_empty() {
+        println!("{}\n", table(&["pass", "rewrites"], rows));
+    }
+    if explain {
+        for pass in &passes {
+            for (reason, count) in &pass.left_alone {
+                println!("{}: left {count} alone: {reason}", pass.pass);
+            }
+        }
+    }
+    println!("{}", verification_line(&report.verification));
+}
+
+fn verification_line(verification: &Verification) -> String {
+    let why = verification.not_executed_because.as_deref().unwrap_or_default();
+    let Some(evaluation) = &verification.evaluation else {
+        return format!("validated, not executed: {why}");
+    };
+    let on = verification.on.as_deref().unwrap_or_default();
+    let error = evaluation.max_rel();
+    format!("validated and executed on {on}: largest relative difference {error:.1e}")
+}
+
+#[derive(Serialize)]
+struct VerifyJson<'a> {
+    samples: usize,
+    accuracy_before: Option<f64>,
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+}
+
+/// Prints how two models compare.
+pub fn verify(reference: &Reference, evaluation: &Evaluation, as_json: bool) {
+    if as_json {
+        let report = VerifyJson {
+            samples: reference.samples(),
+            accuracy_before: reference.accuracy,
+            evaluation,
+        };
+        return json("verify", &report);
+    }
+    let row = |output: &lapidary::OutputError| {
+        vec![
+            output.name.clone(),
+            format!("{:.3e}", output.max_abs),
+            format!("{:.3e}", output.max_rel),
+            output.sqnr_db.map_or_else(|| "equal".to_owned(), |db| format!("{db:.2} dB")),
+            output.agreement.map_or_else(|| "-".to_owned(), percent),
+        ]
+    };
+    let rows = evaluation.outputs.iter().map(row).collect();
+    let header = ["output", "max abs. error", "max rel. error", "SQNR", "agreement"];
+    println!("{}", table(&header, rows));
+    if let (Some(before), Some(after)) = (reference.accuracy, evaluation.accuracy) {
+        println!("\naccuracy {} → {}", percent(before), percent(after));
+    }
+    println!("\nexecuted on {} samples", reference.samples());
+}
+
+#[derive(Serialize)]
+struct PlanJson {
+    text: String,
+}
+
+/// Prints the groups of coupled channels.
+pub fn prune_plan(analysis: &Analysis, as_json: bool) {
+    if as_json {
+        return json("prune-plan", &PlanJson { text: analysis.to_string() });
+    }
+    println!("{analysis}");
+}

@@ -1,0 +1,60 @@
+//! The road of a model, one call per step.
+use crate::{Dataset, Error};
+use lapidary_ir::Model;
+use lapidary_passes::prune::PruneChannels;
+use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions};
+use lapidary_passes::{Context, Pass, driver, pipeline};
+
+/// Removes, folds and fuses what a model computes needlessly; outputs stay within rounding.
+///
+/// # Errors
+/// When a pass is at fault.
+pub fn optimize(model: &mut Model) -> Result<Context, Error> {
+    let mut context = Context::default();
+    optimize_with(model, pipeline::OPTIMIZE, &mut context)?;
+    Ok(context)
+}
+
+/// Runs passes to a fixpoint and validates the result.
+///
+/// # Errors
+/// When a pass is at fault.
+pub fn optimize_with(
+    model: &mut Model,
+    passes: &[&dyn Pass],
+    context: &mut Context,
+) -> Result<(), Error> {
+    driver::run_to_fixpoint(passes, model, context)?;
+    Ok(driver::check("the pipeline", model)?)
+}
+
+/// Removes the least important channels.
+///
+/// # Errors
+/// When the pass is at fault.
+pub fn prune(model: &mut Model, pass: &PruneChannels) -> Result<Context, Error> {
+    let mut context = Context::default();
+    driver::run(&[pass], model, &mut context)?;
+    driver::check(pass.info().name, model)?;
+    Ok(context)
+}
+
+/// Quantizes weights and activations, with ranges from running the model on `data`.
+///
+/// # Errors
+/// When the model can't be executed or a pass is at fault.
+pub fn quantize(
+    model: &mut Model,
+    data: &Dataset,
+    options: &QuantizeOptions,
+) -> Result<QuantizationPlan, Error> {
+    let calibration = Calibration::collect(model, &data.inputs).map_err(|source| Error::Execute {
+        what: "model",
+        source,
+        help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
+    })?;
+    let plan = QuantizationPlan::new(&model.graph, &calibration, options);
+    plan.apply(model)?;
+    driver::check("quantize-static", model)?;
+    Ok(plan)
+}

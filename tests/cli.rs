@@ -1,0 +1,101 @@
+//! The program from outside: help, exit codes, messages, JSON.
+mod program;
+
+use program::{fixture, lapidary};
+use tempfile::tempdir;
+
+#[test]
+fn help_names_every_verb() {
+    let help = lapidary(["--help"]).succeeds().stdout;
+    for verb in ["optimize", "quantize", "prune", "compress", "verify", "inspect", "passes"] {
+        assert!(help.contains(verb), "{verb} is missing in:\n{help}");
+    }
+}
+
+#[test]
+fn a_missing_option_is_a_usage_error() {
+    let folder = tempdir().unwrap();
+    let run = lapidary(["optimize", "fixtures/digits_resnet_dynamo_op18.onnx"]);
+    assert!(run.fails_with(2, folder.path()).contains("--output"));
+}
+
+#[test]
+fn quantizing_without_samples_says_how_to_give_them() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("q.onnx");
+    let model = fixture("digits_resnet_dynamo_op18.onnx");
+    let run = lapidary(["quantize".as_ref(), model.as_os_str(), "-o".as_ref(), out.as_os_str()]);
+    insta::assert_snapshot!(run.fails_with(2, folder.path()));
+    assert!(!out.exists());
+}
+
+#[test]
+fn an_unknown_pass_is_named() {
+    let folder = tempdir().unwrap();
+    insta::assert_snapshot!(lapidary(["passes", "fuse-everything"]).fails_with(2, folder.path()));
+}
+
+#[test]
+fn a_ratio_of_one_is_refused() {
+    let folder = tempdir().unwrap();
+    let model = "fixtures/digits_resnet_dynamo_op18.onnx";
+    let run = lapidary(["prune", model, "--ratio", "1", "--plan"]);
+    insta::assert_snapshot!(run.fails_with(2, folder.path()));
+}
+
+#[test]
+fn passes_lists_every_pass_and_explains_one() {
+    let list = lapidary(["passes"]).succeeds().stdout;
+    for pass in lapidary::passes::passes() {
+        assert!(list.contains(pass.info().name), "{} is missing", pass.info().name);
+    }
+    let explained = lapidary(["passes", "fuse-conv-batch-normalization"]).succeeds().stdout;
+    assert!(explained.contains("becomes"), "{explained}");
+}
+
+#[test]
+fn errors_are_json_on_request() {
+    let run = lapidary(["--json", "inspect", "does-not-exist.onnx"]);
+    assert_eq!(run.code, 5);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["command"], "error");
+    assert_eq!(report["error"]["exit_code"], 5);
+    assert_eq!(report["error"]["code"], "LP0301");
+}
+
+#[test]
+fn inspect_describes_a_fixture() {
+    let text = lapidary(["inspect", "fixtures/digits_resnet_unfused_op17.onnx"]).succeeds().stdout;
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_missed_gate_writes_nothing_and_exits_with_1() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    std::fs::write(&out, "the old output").unwrap();
+    let run = lapidary([
+        "prune",
+        "fixtures/digits_resnet_dynamo_op18.onnx",
+        "--ratio",
+        "0.6",
+        "--data",
+        "fixtures/digits_test.npz",
+        "--max-drop",
+        "1",
+        "-o",
+        out.to_str().unwrap(),
+    ]);
+    assert!(run.fails_with(1, folder.path()).contains("accuracy drops by"));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "the old output");
+}
+
+#[test]
+fn verify_tells_equal_models_from_different_ones() {
+    let model = "fixtures/digits_resnet_dynamo_op18.onnx";
+    let data = "fixtures/digits_test.npz";
+    lapidary(["verify", model, model, "--data", data]).succeeds();
+    let other = "fixtures/digits_mobilenetv2_dynamo_op18.onnx";
+    let run = lapidary(["verify", model, other, "--data", data]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+}

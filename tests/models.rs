@@ -1,0 +1,151 @@
+//! Every fixture through every verb: valid, executed, within budget, smaller, deterministic.
+mod program;
+
+use lapidary::{ReadOptions, ir::proto::prost::Message};
+use program::{fixture, lapidary};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tempfile::tempdir;
+
+const FIXTURES: [&str; 6] = [
+    "digits_resnet_unfused_op17",
+    "digits_resnet_dynamo_op18",
+    "digits_mobilenetv2_unfused_op17",
+    "digits_mobilenetv2_dynamo_op18",
+    "digits_transformer_unfused_op17",
+    "digits_transformer_dynamo_op18",
+];
+
+/// Runs a verb on a fixture and returns the JSON report.
+fn report(verb: &str, name: &str, out: &Path, options: &[&str]) -> Value {
+    let model = fixture(&format!("{name}.onnx"));
+    let mut arguments = vec!["--json", verb, model.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    arguments.extend(options);
+    let run = lapidary(arguments).succeeds();
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// What of a report is the same on every machine: costs, not errors.
+fn costs(report: &Value) -> String {
+    let steps = report["steps"].as_array().unwrap();
+    let line = |step: &Value| {
+        format!(
+            "{}: nodes {}, parameters {}, bytes {}, MACs {}",
+            step["name"].as_str().unwrap(),
+            step["nodes"],
+            step["parameters"],
+            step["bytes"],
+            step["macs"]
+        )
+    };
+    steps.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn accuracy(step: &Value) -> f64 {
+    step["accuracy"].as_f64().unwrap()
+}
+
+#[test]
+fn reading_and_writing_keeps_every_byte() {
+    for name in FIXTURES {
+        let path = fixture(&format!("{name}.onnx"));
+        let model = lapidary::open(&path, &ReadOptions::default()).unwrap().model;
+        assert!(model.encode().encode_to_vec() == fs::read(&path).unwrap(), "{name} changed");
+    }
+}
+
+#[test]
+fn optimize_shrinks_every_fixture_and_is_done_after_one_run() {
+    let folder = tempdir().unwrap();
+    let mut lines = Vec::new();
+    for name in FIXTURES {
+        let (out, again) = (folder.path().join("o.onnx"), folder.path().join("a.onnx"));
+        let report = report("optimize", name, &out, &["--data", "fixtures/digits_test.npz"]);
+        lapidary(["optimize", out.to_str().unwrap(), "-o", again.to_str().unwrap()]).succeeds();
+        assert!(fs::read(&out).unwrap() == fs::read(&again).unwrap(), "{name} changes again");
+        let (before, after) = (&report["before"], &report["after"]);
+        assert!(after["bytes"].as_u64() < before["bytes"].as_u64(), "{name} grows");
+        lines.push(format!("{name}: {} -> {} nodes", before["nodes"], after["nodes"]));
+        let fired = report["passes"].as_array().unwrap().iter();
+        lines.extend(
+            fired
+                .filter(|pass| pass["rewrites"].as_u64() > Some(0))
+                .map(|pass| format!("  {} {}", pass["rewrites"], pass["pass"].as_str().unwrap())),
+        );
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn one_thread_and_two_write_the_same_bytes() {
+    let folder = tempdir().unwrap();
+    for name in ["digits_resnet_unfused_op17", "digits_mobilenetv2_dynamo_op18"] {
+        let files = ["1", "2"].map(|threads| {
+            let out = folder.path().join(format!("{threads}.onnx"));
+            let options = ["--data", "fixtures/digits_calib.npz", "--prune", "0.3"];
+            let options = [&options[..], &["--quantize", "int8", "--threads", threads]].concat();
+            report("compress", name, &out, &options);
+            fs::read(out).unwrap()
+        });
+        assert!(files[0] == files[1], "{name} depends on the number of threads");
+    }
+}
+
+#[test]
+fn quantize_keeps_the_accuracy_of_every_fixture() {
+    let folder = tempdir().unwrap();
+    let mut lines = Vec::new();
+    for name in FIXTURES {
+        let out = folder.path().join("q.onnx");
+        let options = ["--data", "fixtures/digits_calib.npz", "--test", "fixtures/digits_test.npz"];
+        let report = report("quantize", name, &out, &options);
+        let steps = report["steps"].as_array().unwrap();
+        let (before, after) = (accuracy(&steps[0]), accuracy(&steps[2]));
+        assert!(after >= before - 0.02, "{name} drops from {before} to {after}");
+        let (integer, total) = (&report["placement"]["integer"], &report["placement"]["total"]);
+        lines.push(format!("{name}: {integer} of {total} nodes as integers\n{}", costs(&report)));
+    }
+    insta::assert_snapshot!(lines.join("\n\n"));
+}
+
+#[test]
+fn prune_makes_every_convolutional_fixture_smaller() {
+    let folder = tempdir().unwrap();
+    let mut lines = Vec::new();
+    for name in &FIXTURES[..4] {
+        let out = folder.path().join("p.onnx");
+        let options = ["--ratio", "0.3", "--data", "fixtures/digits_test.npz"];
+        let report = report("prune", name, &out, &options);
+        let steps = report["steps"].as_array().unwrap();
+        assert!(steps[2]["macs"].as_u64() < steps[1]["macs"].as_u64(), "{name} keeps its MACs");
+        lines.push(format!("{name}\n{}", costs(&report)));
+    }
+    insta::assert_snapshot!(lines.join("\n\n"));
+}
+
+#[test]
+fn compress_walks_the_whole_road() {
+    let folder = tempdir().unwrap();
+    let mut lines = Vec::new();
+    for name in FIXTURES {
+        let out = folder.path().join("c.onnx");
+        let options = [
+            "--data",
+            "fixtures/digits_calib.npz",
+            "--test",
+            "fixtures/digits_test.npz",
+            "--prune",
+            "0.1",
+            "--quantize",
+            "int8",
+        ];
+        let report = report("compress", name, &out, &options);
+        let steps = report["steps"].as_array().unwrap();
+        let last = steps.last().unwrap();
+        assert!(last["bytes"].as_u64() < steps[0]["bytes"].as_u64(), "{name} grows");
+        assert_eq!(fs::metadata(&out).unwrap().len(), last["bytes"].as_u64().unwrap());
+        lines.push(format!("{name}\n{}", costs(&report)));
+    }
+    insta::assert_snapshot!(lines.join("\n\n"));
+}
