@@ -1,6 +1,6 @@
 //! Running many samples in batches.
 use crate::{ExecError, Inputs, Outputs, Runner};
-use lapidary_ir::Tensor;
+use lapidary_ir::{Dim, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -13,17 +13,20 @@ struct Division<'a> {
 }
 
 impl Runner {
-    /// Runs samples stacked along axis 0, a batch at a time, on all threads of the current rayon pool.
+    /// Runs samples stacked along axis 0, a batch at a time, on all threads of the current rayon
+    /// pool.
     ///
-    /// The samples are counted on axis 0 of the first input that has dimensions. Its declared number there
-    /// is the size of a batch, or [`RunOptions::batch`](crate::RunOptions::batch) if the declaration leaves it
-    /// open. Every other input declared with the same number or `dim_param` on axis 0 is divided like it if it
-    /// has an entry per sample; the rest goes to every batch whole. The last batch is filled up by repeating
-    /// the last sample, so that every sample meets the same plan, and what comes of the filling is cut off.
-    /// Outputs are joined along axis 0.
+    /// The samples are counted on axis 0 of the first input that has dimensions. Its declared
+    /// number there is the size of a batch, or [`RunOptions::batch`](crate::RunOptions::batch) if
+    /// the declaration leaves it open. Every other input declared with the same number or
+    /// `dim_param` on axis 0 is divided like it if it has an entry per sample; the rest goes to
+    /// every batch whole. The last batch is filled up by repeating the last sample, so that every
+    /// sample meets the same plan, and what comes of the filling is cut off. Outputs are joined
+    /// along axis 0.
     ///
     /// # Errors
-    /// Those of [`Runner::run`], and when no input has a sample axis, or an output does not have one.
+    /// Those of [`Runner::run`], and when no input has a sample axis, or an output does not have
+    /// one.
     pub fn run_batched(&self, inputs: &Inputs) -> Result<Outputs, ExecError> {
         let division = self.divide(inputs)?;
         let starts: Vec<usize> = (0..division.samples).step_by(division.batch).collect();
@@ -43,13 +46,13 @@ impl Runner {
             given && declared.shape.as_ref().is_none_or(|shape| !shape.is_empty())
         });
         let leader = leader.ok_or_else(|| not_batched("no input has dimensions"))?;
-        let axis = |shape: &Option<Vec<lapidary_ir::Dim>>| shape.as_ref()?.first().cloned();
+        let axis = |shape: &Option<Vec<Dim>>| shape.as_ref()?.first().cloned();
         let leading = axis(&leader.shape);
         let samples = inputs[&leader.name].dims()[0];
         if samples == 0 {
             return Err(not_batched(&format!("input `{}` has no samples", leader.name)));
         }
-        let fixed = leading.as_ref().and_then(lapidary_ir::Dim::value);
+        let fixed = leading.as_ref().and_then(Dim::value);
         let batch = fixed.map_or(self.options.batch, |batch| batch as usize);
         if batch == 0 {
             return Err(not_batched("the batch size is 0"));
@@ -104,7 +107,7 @@ impl Division<'_> {
             let (found, batch) = (tensor.dims().to_vec(), self.batch);
             let unbatched = || ExecError::UnbatchedOutput { name: name.to_owned(), found, batch };
             let per_sample = match tensor.dims().first() {
-                Some(&dim) if dim as usize % batch == 0 => dim as usize / batch,
+                Some(&dim) if (dim as usize).is_multiple_of(batch) => dim as usize / batch,
                 _ => return Err(unbatched()),
             };
             if tensor.dims() != first.dims() || tensor.elem_type() != first.elem_type() {

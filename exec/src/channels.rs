@@ -3,7 +3,8 @@ use crate::{Observation, Statistic};
 
 /// The smallest and largest finite number of every channel, which is axis 1.
 ///
-/// Values of rank 0 and 1 have one channel. Nothing else is gathered, which makes it cheap. −0 counts as 0.
+/// Values of rank 0 and 1 have one channel. Nothing else is gathered, which makes it cheap. −0
+/// counts as 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChannelRanges {
     ranges: Vec<(f32, f32)>,

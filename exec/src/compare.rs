@@ -4,9 +4,9 @@ use lapidary_ir::{ElemType, Tensor};
 
 /// How far an output is from the same output of a reference.
 ///
-/// Elements that are NaN in both, and infinities of the same sign in both, count as equal and otherwise not at
-/// all. Everything but the counts is computed on the pairs of numbers that remain; a number against an
-/// infinity is infinitely far away.
+/// Elements that are NaN in both, and infinities of the same sign in both, are equal and otherwise
+/// left out. A number is infinitely far from NaN and from an infinity. No field is
+/// NaN, unless squares of `double` overflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The output.
@@ -21,22 +21,25 @@ pub struct Comparison {
     pub max_abs: f64,
     /// The same relative to the largest magnitude in the reference.
     pub max_rel: f64,
-    /// The signal-to-noise ratio in decibels: reference to difference; infinite when there is no difference.
+    /// The signal-to-noise ratio in decibels: reference to difference; infinite when there is no
+    /// difference.
     pub sqnr_db: f64,
-    /// The Pearson correlation; of two constants 1 if they are equal, else 0.
+    /// The Pearson correlation of the pairs that are finite; of two constants 1 if they are equal,
+    /// else 0.
     pub correlation: f64,
-    /// The cosine of the angle between the two as vectors; if one is all zeros, 1 if they are equal, else 0.
+    /// The cosine of the angle between the two as vectors of the pairs that are finite; if one is
+    /// all zeros, 1 if they are equal, else 0.
     pub cosine: f64,
-    /// For scores, which are floating-point outputs of rank 2 with at least two columns: the share of the rows
-    /// whose largest element is in the same column in both.
+    /// For scores, which are floating-point outputs of rank 2 with at least two columns: the share
+    /// of the rows whose largest element is in the same column in both.
     pub argmax_agreement: Option<f64>,
 }
 
 /// Compares every output with the output of the same position in `reference`.
 ///
 /// # Errors
-/// When the two differ in number, names, element types or dimensions of outputs, or an element type has no
-/// numbers to compare.
+/// When the two differ in number, names, element types or dimensions of outputs, or an element type
+/// has no numbers to compare.
 pub fn compare(reference: &Outputs, candidate: &Outputs) -> Result<Vec<Comparison>, ExecError> {
     let name_at = |outputs: &Outputs, index: usize| {
         outputs.get(index).map_or("nothing".to_owned(), |(name, _)| format!("`{name}`"))
@@ -78,16 +81,14 @@ impl Comparison {
             }
             _ => pairs().filter(|pair| !same(pair)).count(),
         };
-        let numbers = pairs()
-            .filter(|(a, b)| !a.is_nan() && !b.is_nan() && !(a.is_infinite() && same(&(*a, *b))));
-        let numbers: Vec<(f64, f64)> = numbers.collect();
+        let finite = |(a, b): &(f64, f64)| a.is_finite() && b.is_finite();
+        let numbers: Vec<(f64, f64)> = pairs().filter(finite).collect();
         let moments = Moments::new(&numbers);
-        let max_abs = if elem_type.is_float() || different == 0 {
-            numbers.iter().fold(0.0, |max, (a, b)| f64::max(max, (a - b).abs()))
+        let max_abs = if pairs().any(|pair| !finite(&pair) && !same(&pair)) {
+            f64::INFINITY
         } else {
-            largest_difference(reference, candidate).unwrap_or_else(|| {
-                numbers.iter().fold(0.0, |max, (a, b)| f64::max(max, (a - b).abs()))
-            })
+            largest_difference(reference, candidate)
+                .unwrap_or_else(|| numbers.iter().map(|(a, b)| (a - b).abs()).fold(0.0, f64::max))
         };
         Ok(Self {
             name: name.to_owned(),
@@ -96,7 +97,7 @@ impl Comparison {
             mismatched_nans,
             max_abs,
             max_rel: moments.relative(max_abs),
-            sqnr_db: moments.sqnr_db(),
+            sqnr_db: if max_abs.is_infinite() { f64::NEG_INFINITY } else { moments.sqnr_db() },
             correlation: moments.correlation(&numbers),
             cosine: moments.cosine(),
             argmax_agreement: argmax_agreement(reference, &expected, &found),
@@ -118,7 +119,7 @@ fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
     }
 }
 
-/// The largest distance of two integers, where `f64` could not tell.
+/// The largest distance of two integers, without a detour through `f64`; nothing for other numbers.
 fn largest_difference(reference: &Tensor, candidate: &Tensor) -> Option<f64> {
     let distances = match reference.elem_type() {
         ElemType::UINT64 => {
@@ -130,7 +131,7 @@ fn largest_difference(reference: &Tensor, candidate: &Tensor) -> Option<f64> {
             a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b)).max()
         }
     };
-    distances.map(|distance| distance as f64)
+    Some(distances.unwrap_or(0) as f64)
 }
 
 /// Sums over pairs of numbers.
@@ -183,7 +184,8 @@ impl Moments {
         if self.reference_squares == 0.0 || self.candidate_squares == 0.0 {
             return 0.0;
         }
-        (self.products / (self.reference_squares.sqrt() * self.candidate_squares.sqrt())).min(1.0)
+        let norms = self.reference_squares.sqrt() * self.candidate_squares.sqrt();
+        (self.products / norms).clamp(-1.0, 1.0)
     }
 
     fn correlation(&self, pairs: &[(f64, f64)]) -> f64 {
@@ -269,14 +271,16 @@ mod tests {
         let comparison =
             one(float(&[3], &[1.0, f32::NAN, 2.0]), float(&[3], &[1.0, 5.0, f32::NAN]));
         assert_eq!((comparison.mismatched_nans, comparison.different), (2, 2));
-        assert_eq!(comparison.max_abs, 0.0);
+        assert_eq!((comparison.max_abs, comparison.sqnr_db), (f64::INFINITY, f64::NEG_INFINITY));
     }
 
     #[test]
     fn a_number_is_infinitely_far_from_infinity() {
-        let comparison = one(float(&[2], &[1.0, 2.0]), float(&[2], &[1.0, f32::INFINITY]));
-        assert_eq!(comparison.max_abs, f64::INFINITY);
-        assert_eq!(comparison.max_rel, f64::INFINITY);
+        let (number, infinity) = (float(&[2], &[1.0, 2.0]), float(&[2], &[1.0, f32::INFINITY]));
+        for comparison in [one(number.clone(), infinity.clone()), one(infinity, number)] {
+            assert_eq!((comparison.max_abs, comparison.max_rel), (f64::INFINITY, f64::INFINITY));
+            assert_eq!((comparison.correlation, comparison.cosine), (1.0, 1.0));
+        }
     }
 
     #[test]

@@ -107,7 +107,8 @@ pub enum ExecError {
     },
     /// An output can't be put together from the outputs of batches.
     #[error(
-        "output `{name}` has dimensions {found:?}, expected a multiple of {batch} on axis 0 and the same rest in every batch"
+        "output `{name}` has dimensions {found:?}, expected a multiple of {batch} on axis 0, \
+         and the same for every batch"
     )]
     UnbatchedOutput {
         /// The output.
@@ -123,7 +124,8 @@ pub enum ExecError {
         /// The runtime's words.
         reason: String,
     },
-    /// The runtime panicked.
+    /// The runtime panicked. The process's panic hook has run, which by default writes to the
+    /// standard error stream: the hook is the program's.
     #[error("the runtime panicked: {message}")]
     RuntimePanic {
         /// What it said.

@@ -15,9 +15,9 @@ pub(crate) enum Failure {
 
 /// Calls the runtime.
 ///
-/// The process's panic hook still runs and by default writes the message to the standard error stream: the
-/// hook is global, and replacing it is the program's decision, not a library's. Nothing of the runtime is
-/// used again after it panicked, except plans, which it never changes.
+/// The process's panic hook still runs: it is global, and replacing it is the program's decision,
+/// not a library's. Nothing of the runtime is used again after it panicked, except plans, which it
+/// never changes.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T, TractError>) -> Result<T, Failure> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(Failure::Error),

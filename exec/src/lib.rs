@@ -1,7 +1,8 @@
 //! Runs an ONNX model in tract and collects statistics while it runs.
 //!
-//! A [`Runner`] executes a model; it checks what it is given before the runtime sees it, and whatever
-//! goes wrong, a panic of the runtime included, comes back as an [`ExecError`] that names the place.
+//! A [`Runner`] executes a model; it checks what it is given before the runtime sees it, and
+//! whatever goes wrong, a panic of the runtime included, comes back as an [`ExecError`] that names
+//! the place.
 //!
 //! ```no_run
 //! # use lapidary_exec::{ExecError, RandomInputs, RunOptions, Runner, compare};
@@ -17,16 +18,17 @@
 //! # }
 //! ```
 //!
-//! An [`Observer`] streams the values inside the graph, by their ONNX names, to a visitor or into any
-//! [`Statistic`]; [`Statistics`] and [`ChannelRanges`] are the ones used for calibration.
+//! An [`Observer`] streams the values inside the graph, by their ONNX names, to a visitor or into
+//! any [`Statistic`]; [`Statistics`] and [`ChannelRanges`] are the ones used for calibration.
 //!
 //! What holds throughout:
 //! 1. The same inputs give the same bytes, for any number of threads.
 //! 2. A statistic is the same for any order of the samples and any way to divide them among threads,
 //!    processes or machines, bit for bit.
 //! 3. Memory does not grow with the number of samples observed.
-//! 4. A graph with quantization operators runs un-optimized: tract 0.23.9 turns the operators between a
-//!    `DequantizeLinear` and a `QuantizeLinear` into a lookup table even if they are not element-wise.
+//! 4. A graph with quantization operators runs un-optimized: tract 0.23.9 turns the operators between
+//!    a `DequantizeLinear` and a `QuantizeLinear` into a lookup table even if they are not
+//!    element-wise.
 //! 5. No type of tract is part of the interface.
 #![expect(
     clippy::cast_precision_loss,

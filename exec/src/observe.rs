@@ -30,8 +30,8 @@ pub struct Observation<'a> {
 }
 
 /// Something gathered from observations, such that neither their order nor their division matters:
-/// observing a and b must give the same as observing b and a, and as merging one that observed a with one
-/// that observed b.
+/// observing a and b must give the same as observing b and a, and as merging one that observed a
+/// with one that observed b.
 pub trait Statistic: Default + Send {
     /// Takes in one value of one run.
     fn observe(&mut self, observation: &Observation<'_>);
@@ -55,7 +55,8 @@ impl<A: Statistic, B: Statistic> Statistic for (A, B) {
 /// Runs a model un-optimized and shows the wanted values as they are computed.
 ///
 /// Nothing is kept alive for observing: a run takes the memory of a run. Wanted values that are not
-/// floating-point are not shown. Values that no graph output depends on are computed for the observer's sake.
+/// floating-point are not shown. Values that no graph output depends on are computed for the
+/// observer's sake.
 pub struct Observer {
     source: Arc<Source>,
     /// The wanted names, each once.
@@ -94,8 +95,8 @@ impl Observer {
         Ok(Self { source, wanted, plans: Plans::new() })
     }
 
-    /// Runs the model and shows every wanted value once: graph inputs first, then constants, then what is
-    /// computed, as it is computed.
+    /// Runs the model and shows every wanted value once: graph inputs first, then constants, then
+    /// what is computed, as it is computed.
     ///
     /// # Errors
     /// Those of [`Runner::run`](crate::Runner::run).
@@ -115,10 +116,11 @@ impl Observer {
         }
     }
 
-    /// Gathers one statistic per wanted value over all batches, on all threads of the current rayon pool.
+    /// Gathers one statistic per wanted value over all batches, on all threads of the current rayon
+    /// pool.
     ///
-    /// There is one accumulator per value, whatever the number of threads and batches. Every batch is taken
-    /// whole. Wanted values that are not floating-point are missing from the result.
+    /// There is one accumulator per value, whatever the number of threads and batches. Every batch
+    /// is taken whole. Wanted values that are not floating-point are missing from the result.
     ///
     /// # Errors
     /// Those of the iterator, and those of [`Runner::run`](crate::Runner::run).
@@ -154,8 +156,8 @@ impl Observer {
         let is_input = |name: &String| inputs.iter().any(|declared| declared.name == *name);
         let (outside, inside): (Vec<String>, Vec<String>) =
             self.wanted.iter().cloned().partition(is_input);
-        // The runtime's labels get lost where two names become one value, so the wanted values are made
-        // outputs: those keep their order through every change of form.
+        // The runtime's labels get lost where two names become one value, so the wanted values are
+        // made outputs: those keep their order through every change of form.
         let mut model = self.source.typed(shapes, &inside)?;
         let outlets = model.outputs.split_off(self.source.outputs.len());
         guarded(|| ObservedPlan::new(model, outside, inside.into_iter().zip(outlets).collect()))

@@ -5,15 +5,15 @@ use lapidary_ir::{Dim, ElemType, Model, Tensor};
 use std::collections::BTreeMap;
 use tract_onnx::prelude::f16;
 
-/// Makes random inputs that depend on nothing but these fields and the declarations of the inputs, on any
-/// machine.
+/// Makes random inputs that depend on nothing but these fields and the declarations of the inputs,
+/// on any machine.
 ///
 /// * Floating-point numbers have mean 0 and variance 1.
-/// * Integers are 0 or 1, so that they are valid as token ids, indices and masks of any model; integers of an
-///   input that has `mask` in its name are all 1, since what is masked is not tested.
-/// * A dimension declared by name is what [`dims`](Self::dims) says, else what the first dimension of that
-///   name is. Dimensions left open become: [`batch`](Self::batch) on axis 0; behind it, for inputs of rank 4 and
-///   more, 3 on axis 1 and 64 on the others; else 16.
+/// * Integers are 0 or 1, so that they are valid as token ids, indices and masks of any model;
+///   integers of an input that has `mask` in its name are all 1, since what is masked is not tested.
+/// * A dimension declared by name is what [`dims`](Self::dims) says, else what the first dimension of
+///   that name is. Dimensions left open become: [`batch`](Self::batch) on axis 0; behind it, for
+///   inputs of rank 4 and more, 3 on axis 1 and 64 on the others; else 16.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RandomInputs {
     /// Other seeds give other numbers.
@@ -34,7 +34,8 @@ impl RandomInputs {
     /// Inputs for `model`.
     ///
     /// # Errors
-    /// When an input declares no element type or no shape, or an element type the runtime does not have.
+    /// When an input declares no element type or no shape, or an element type the runtime does not
+    /// have.
     pub fn generate(&self, model: &Model) -> Result<Inputs, ExecError> {
         let signature = Signature::new(&model.graph)?;
         let mut params = self.dims.clone();
@@ -131,8 +132,8 @@ impl Generator {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// A number of mean 0 and variance 1, almost normal: the sum of eight uniform 16-bit integers, which is
-    /// exact, where logarithm and cosine would differ between machines.
+    /// A number of mean 0 and variance 1, almost normal: the sum of eight uniform 16-bit integers,
+    /// which is exact, where logarithm and cosine would differ between machines.
     pub(crate) fn normal(&mut self) -> f32 {
         let sum = |bits: u64| (0..4).map(|part| (bits >> (16 * part)) & 0xffff).sum::<u64>();
         let sum = sum(self.next()) + sum(self.next());
@@ -149,7 +150,8 @@ mod tests {
     use crate::testing::decode;
 
     fn model() -> Model {
-        let text = "ids:int64 batch,seq attention_mask:int64 batch,seq x:float batch,3,h,w f:float 2,? -> y:float
+        let text = "ids:int64 batch,seq attention_mask:int64 batch,seq \
+            x:float batch,3,h,w f:float 2,? -> y:float
             y = Identity(x)";
         decode(text, &[])
     }

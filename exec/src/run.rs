@@ -6,7 +6,8 @@ use lapidary_ir::{Model, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use tract_onnx::prelude::{IntoTValue, TValue, TractError};
+use tract_onnx::prelude::{IntoTValue, TValue, TractError, TypedFact};
+use tract_onnx::tract_core::internal::TypedOp;
 use tract_onnx::tract_core::plan::SimplePlan;
 
 /// What a model is given: tensors by the names of the graph's inputs.
@@ -15,14 +16,13 @@ pub type Inputs = BTreeMap<String, Tensor>;
 /// What a model gives: tensors with the names of the graph's outputs, in the graph's order.
 pub type Outputs = Vec<(String, Tensor)>;
 
-type TypedPlan =
-    SimplePlan<tract_onnx::prelude::TypedFact, Box<dyn tract_onnx::tract_core::internal::TypedOp>>;
+type TypedPlan = SimplePlan<TypedFact, Box<dyn TypedOp>>;
 
 /// How to run a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Whether the runtime may optimize the graph. Graphs with quantization operators never are: the
-    /// optimizer miscompiles some.
+    /// Whether the runtime may optimize the graph. Graphs with quantization operators never are:
+    /// the optimizer miscompiles some.
     pub optimize: bool,
     /// The samples in one batch of [`Runner::run_batched`] when the model leaves the batch open.
     pub batch: usize,
@@ -58,8 +58,8 @@ impl Runner {
     /// Reads a model into the runtime.
     ///
     /// # Errors
-    /// When the runtime lacks an operator or an element type of the model, or can't read it for another
-    /// reason. Some such reasons appear only when the model first runs.
+    /// When the runtime lacks an operator or an element type of the model, or can't read it for
+    /// another reason. Some such reasons appear only when the model first runs.
     pub fn new(model: &Model, options: &RunOptions) -> Result<Self, ExecError> {
         let source = Arc::new(Source::new(model)?);
         Ok(Self { source, options: options.clone(), plans: Plans::new() })
@@ -68,8 +68,8 @@ impl Runner {
     /// Runs the model.
     ///
     /// # Errors
-    /// When an input is missing, unknown, or not of the declared type and shape, and when the runtime does
-    /// not manage.
+    /// When an input is missing, unknown, or not of the declared type and shape, and when the
+    /// runtime does not manage.
     pub fn run(&self, inputs: &Inputs) -> Result<Outputs, ExecError> {
         let tensors = self.source.signature.check(inputs)?;
         let shapes = shapes(&tensors);
@@ -84,8 +84,8 @@ impl Runner {
         outputs.map_err(Failure::while_running)
     }
 
-    /// An observer of the values with these names: graph inputs, initializers, and outputs of nodes of the
-    /// main graph.
+    /// An observer of the values with these names: graph inputs, initializers, and outputs of nodes
+    /// of the main graph.
     ///
     /// # Errors
     /// When the main graph does not have one of them.
@@ -227,6 +227,40 @@ mod tests {
     }
 
     #[test]
+    fn runs_integer_arithmetic() {
+        let text = "a:uint8 1,2 -> y:uint8
+            y = QLinearMatMul(a, as, az, b, bs, bz, ys, yz)";
+        let scale = |scale: f32| Tensor::scalar(scale);
+        let zero = || Tensor::scalar(0u8);
+        let model = decode(
+            text,
+            &[
+                ("as", scale(0.5)),
+                ("az", zero()),
+                ("b", Tensor::new(&[2, 1], &[2u8, 4])),
+                ("bs", scale(0.5)),
+                ("bz", zero()),
+                ("ys", scale(1.0)),
+                ("yz", zero()),
+            ],
+        );
+        let given = inputs([("a", Tensor::new(&[1, 2], &[10u8, 20]))]);
+        let y = only(runner(&model).run(&given).expect("it runs"));
+        assert!(y.same_content(&Tensor::new(&[1, 1], &[25u8])), "{y:?}");
+    }
+
+    #[test]
+    fn an_output_may_be_a_constant_or_made_of_constants() {
+        let text = "x:float 1 -> y:float w:float z:float
+            y = Add(x, w)
+            z = Neg(w)";
+        let model = decode(text, &[("w", float(&[1], &[2.0]))]);
+        let outputs = runner(&model).run(&inputs([("x", float(&[1], &[1.0]))])).expect("it runs");
+        let values: Vec<Option<f32>> = outputs.iter().map(|(_, tensor)| tensor.as_f32()).collect();
+        assert_eq!(values, [Some(3.0), Some(2.0), Some(-2.0)]);
+    }
+
+    #[test]
     fn says_what_is_wrong_with_the_inputs() {
         let text = "x:float N,2 m:float N,? -> y:float
             y = Add(x, m)";
@@ -278,7 +312,8 @@ mod tests {
         // Of the same name as an operator of ONNX, but another one.
         assert_eq!(
             refused("x:float 2,2 -> y:float\n y = my.own.Relu(x)"),
-            "node `y` (Relu) is not supported by the runtime: it has no such operator in domain `my.own`"
+            "node `y` (Relu) is not supported by the runtime: \
+             it has no such operator in domain `my.own`"
         );
     }
 

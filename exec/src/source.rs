@@ -82,8 +82,8 @@ impl Source {
         self.outlets.contains_key(name)
     }
 
-    /// The typed, un-optimized form for inputs of these shapes. `exposed` values become outputs behind the
-    /// model's own.
+    /// The typed, un-optimized form for inputs of these shapes. `exposed` values become outputs
+    /// behind the model's own.
     pub(crate) fn typed(
         &self,
         shapes: &[Vec<usize>],
@@ -120,7 +120,8 @@ impl Source {
     }
 }
 
-/// The runtime's wire form of the model. Initializers are copied once, without a detour through bytes.
+/// The runtime's wire form of the model. Initializers are copied once, without a detour through
+/// bytes.
 fn translate(model: &Model) -> Result<tract_onnx::pb::ModelProto, TractError> {
     let mut proto = model.encode();
     let mut data = Vec::new();

@@ -14,13 +14,14 @@ const NOT_FINITE: usize = 255;
 /// As many squares of fractions are summed before 64 bits could overflow.
 const PIECE: usize = 1 << (64 - 2 * FRACTION);
 
-/// Statistics of floating-point numbers that are exact, and so the same in any order and any division.
+/// Statistics of floating-point numbers that are exact, and so the same in any order and any
+/// division.
 ///
-/// The numbers are sorted by the bits of their `f32`: sign, exponent and the first [`MANTISSA_BITS`] bits of
-/// the mantissa make the bin of a histogram whose width is at most 1/2⁷ of its lower edge. Per sign and exponent
-/// the mantissas and their squares are summed as integers. Adding counts and integers is associative and
-/// commutative, which adding floating-point numbers is not; every number derived from them is computed
-/// from the same integers in the same order.
+/// The numbers are sorted by the bits of their `f32`: sign, exponent and the first
+/// [`MANTISSA_BITS`] bits of the mantissa make the bin of a histogram whose width is at most 1/2⁷
+/// of its lower edge. Per sign and exponent the mantissas and their squares are summed as integers.
+/// Adding counts and integers is associative and commutative, which adding floating-point numbers
+/// is not; every number derived from them is computed from the same integers in the same order.
 ///
 /// Infinities and NaN are counted and otherwise left out; −0 counts as 0.
 #[derive(Clone, PartialEq)]
@@ -264,8 +265,9 @@ impl Statistics {
         })
     }
 
-    /// The number below which the share `p` of the finite numbers lies, interpolated between the edges of a
-    /// bin: unless it is subnormal it is at most 1/2⁷ of its magnitude away from a number that was seen.
+    /// The number below which the share `p` of the finite numbers lies, interpolated between the
+    /// edges of a bin: unless it is subnormal it is at most 1/2⁷ of its magnitude away from a
+    /// number that was seen.
     #[must_use]
     pub fn quantile(&self, p: f64) -> Option<f32> {
         let (min, max) = self.range()?;
@@ -304,8 +306,8 @@ fn interpolate(bins: impl Iterator<Item = Bin>, count: u64, p: f64) -> Option<f3
 /// The value of the last bit of a mantissa.
 fn unit(exponent: usize) -> f64 {
     debug_assert!(exponent < NOT_FINITE, "infinities and NaN have no row");
-    // Numbers without the implicit bit have the same unit as the smallest with it. As an f64 the unit is
-    // normal: 2^(exponent − 150), its own exponent shifted by 1023.
+    // Numbers without the implicit bit have the same unit as the smallest with it. As an f64 the
+    // unit is normal: 2^(exponent − 150), its own exponent shifted by 1023.
     f64::from_bits((exponent.max(1) as u64 + 1023 - 150) << (f64::MANTISSA_DIGITS - 1))
 }
 

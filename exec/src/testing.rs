@@ -4,8 +4,9 @@ use lapidary_ir::proto::onnx;
 use lapidary_ir::{ElemType, Model, Tensor};
 use onnx::tensor_shape_proto::{Dimension, dimension::Value as DimValue};
 
-/// A model from lines: first the inputs as `name:type dims`, an arrow and the outputs as `name:type`; then one
-/// node a line, `outputs = Op(inputs) {attribute=ints …}`. In dims, `?` is an unknown number, `-` is rank 0.
+/// A model from lines: first the inputs as `name:type dims`, an arrow and the outputs as
+/// `name:type`; then one node a line, `outputs = Op(inputs) {attribute=ints …}`. In dims, `?` is an
+/// unknown number, `-` is rank 0.
 pub(crate) fn decode(text: &str, initializers: &[(&str, Tensor)]) -> Model {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let (inputs, outputs) =

@@ -4,6 +4,8 @@
 //! file its name says: `fuse-conv-batch-normalization` in `fuse/conv_batch_normalization.rs`.
 //! [`passes`] lists them all, [`pipeline`] puts them in order, [`driver`] runs them.
 mod context;
+#[cfg(test)]
+mod conventions;
 pub mod driver;
 pub mod eliminate;
 pub mod fold;

@@ -1,7 +1,7 @@
 //! Changes of shape of changes of shape.
 use super::elements;
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
-use lapidary_ir::{Dim, Graph, NewNode, Node, NodeId, Patch, Tensor, ValueId};
+use lapidary_ir::{Dim, Graph, NewNode, Node, NodeId, Patch, Tensor};
 
 crate::pass! {
     /// Merges two of `Reshape`, `Flatten`, `Squeeze` and `Unsqueeze` in a row.

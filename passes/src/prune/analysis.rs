@@ -1,6 +1,6 @@
 //! Which channels of a graph belong together, and which have to stay.
 use super::elements::{Axis, Elements};
-use super::propagate::constant;
+use super::propagate::{constant, weight_behind};
 use super::relations::{Balance, Pin, Relations, Rewrite, Role, Tie};
 use lapidary_ir::{Graph, NodeId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -148,7 +148,13 @@ impl Analysis {
         }
         let balanced = self.balances.iter().map(|balance| balance.axis);
         let mut couplings = Elements::default();
-        let all = Axis::new(match producers.first() { Some((axis, _)) => axis.value, None => return }, 0);
+        let all = Axis::new(
+            match producers.first() {
+                Some((axis, _)) => axis.value,
+                None => return,
+            },
+            0,
+        );
         couplings.track(all, self.channels.len());
         for axis in producers.iter().map(|&(axis, _)| axis).chain(balanced) {
             for pair in self.owners[&axis].windows(2) {
@@ -210,7 +216,9 @@ impl Analysis {
         }
         let mut roles: BTreeMap<Axis, Vec<(Role, NodeId)>> = BTreeMap::new();
         for &(axis, role, node) in &relations.roles {
-            roles.entry(axis).or_default().push((role, node));
+            if let Some(source) = self.source_axis(graph, axis) {
+                roles.entry(source).or_default().push((role, node));
+            }
         }
         for &axis in self.extents.keys() {
             if constant(graph, axis.value).is_none() {
@@ -236,6 +244,18 @@ impl Analysis {
         for group in &mut self.groups {
             group.members.sort_by_key(|member| member.role);
         }
+    }
+
+    /// The axis of constant data along which the channels of a possibly quantized weight run.
+    pub(crate) fn source_axis(&self, graph: &Graph, weight: Axis) -> Option<Axis> {
+        let owners = self.owners.get(&weight)?;
+        let source = weight_behind(graph, weight.value)?;
+        if source == weight.value {
+            return Some(weight);
+        }
+        let rank = graph.value(source).shape()?.len();
+        let mut axes = (0..rank).map(|axis| Axis::new(source, axis));
+        axes.find(|axis| self.owners.get(axis) == Some(owners))
     }
 
     fn add_balances(&mut self, graph: &Graph) {

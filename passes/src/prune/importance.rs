@@ -4,8 +4,7 @@
 //! the mean of these norms, so that layers of different magnitude count alike. A channel made by
 //! several weights has the sum.
 use super::analysis::{Analysis, Group};
-use super::elements::Axis;
-use super::propagate::{constant, weight_behind};
+use super::propagate::constant;
 use lapidary_ir::{Graph, Tensor};
 use rustc_hash::FxHashMap;
 
@@ -56,11 +55,9 @@ fn of_group(graph: &Graph, analysis: &Analysis, group: &Group, norm: Norm) -> Ve
     let mut scores = vec![0.0; group.size];
     for place in &group.producers {
         let owners = &analysis.owners[place];
-        let Some(source) = weight_behind(graph, place.value) else { continue };
-        // A transposed weight runs along the same channels on another axis.
-        let mut axes = (0..graph.value(source).shape().map_or(0, <[_]>::len)).map(|axis| Axis::new(source, axis));
-        let Some(along) = axes.find(|axis| analysis.owners.get(axis) == Some(owners)) else { continue };
-        let norms = constant(graph, source).and_then(|tensor| norm.of_slices(&tensor, along.axis));
+        let Some(source) = analysis.source_axis(graph, *place) else { continue };
+        let tensor = constant(graph, source.value);
+        let norms = tensor.and_then(|tensor| norm.of_slices(&tensor, source.axis));
         let Some(norms) = norms else { continue };
         let mean = norms.iter().sum::<f64>() / norms.len() as f64;
         if mean > 0.0 {

@@ -27,9 +27,5 @@ pub use select::Selection;
 use crate::Pass;
 
 /// The passes of this verb, in documentation order.
-pub const PASSES: &[&dyn Pass] = &[&PruneChannels {
-    ratio: 0.3,
-    norm: Norm::L2,
-    min_channels: 1,
-    round_to: 1,
-}];
+pub const PASSES: &[&dyn Pass] =
+    &[&PruneChannels { ratio: 0.3, norm: Norm::L2, min_channels: 1, round_to: 1 }];

@@ -190,7 +190,13 @@ impl fmt::Display for ChannelPlan {
             return writeln!(f, "no weight makes channels");
         }
         for group in &self.groups {
-            write!(f, "{}: keep {} of {}", group.name, group.size - group.removed.len(), group.size)?;
+            write!(
+                f,
+                "{}: keep {} of {}",
+                group.name,
+                group.size - group.removed.len(),
+                group.size
+            )?;
             if let Some(note) = &group.note {
                 write!(f, " ({note})")?;
             }

@@ -90,7 +90,8 @@ fn choose(
     for &number in &removed {
         take(analysis, group.channels[number], minimum, extents);
     }
-    let note = (removed.len() < wanted).then_some("pins, blocks, rounding or the minimum keep more");
+    let note =
+        (removed.len() < wanted).then_some("pins, blocks, rounding or the minimum keep more");
     Choice { removed, note }
 }
 
@@ -102,7 +103,8 @@ fn to_remove(size: usize, minimum: usize, ratio: f64) -> usize {
 /// The balances that hold for channels of a group.
 pub(crate) fn balances_of(analysis: &Analysis, group: &Group) -> Vec<Balance> {
     let own: rustc_hash::FxHashSet<usize> = group.channels.iter().copied().collect();
-    let touches = |balance: &&Balance| analysis.owners[&balance.axis].iter().any(|c| own.contains(c));
+    let touches =
+        |balance: &&Balance| analysis.owners[&balance.axis].iter().any(|c| own.contains(c));
     analysis.balances.iter().filter(touches).copied().collect()
 }
 

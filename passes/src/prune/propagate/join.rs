@@ -47,9 +47,7 @@ pub(super) fn split(site: &mut Site<'_>) -> &'static str {
     let computed = site.node().input(1).is_some() && written.is_none();
     let sizes: Option<Vec<usize>> = match written {
         Some(sizes) => sizes.iter().map(|&size| usize::try_from(size).ok()).collect(),
-        None => (0..count)
-            .map(|slot| site.extent(Axis::new(site.output(slot)?.0, axis)))
-            .collect(),
+        None => (0..count).map(|slot| site.extent(Axis::new(site.output(slot)?.0, axis))).collect(),
     };
     for slot in 0..count {
         if let Some((y, _)) = site.output(slot) {
@@ -65,8 +63,11 @@ pub(super) fn split(site: &mut Site<'_>) -> &'static str {
         if let Some((y, _)) = site.output(slot) {
             site.tie_by(whole, Axis::new(y, axis), Map::Run { left: start, right: 0, len });
         }
-        let place =
-            if site.graph.opset() < 13 { Place::Ints("split", slot) } else { Place::Input(1, slot) };
+        let place = if site.graph.opset() < 13 {
+            Place::Ints("split", slot)
+        } else {
+            Place::Input(1, slot)
+        };
         site.count(place, whole, (start, start + len), 1);
         start += len;
     }

@@ -15,8 +15,8 @@ mod spatial;
 
 use super::relations::Relations;
 use lapidary_ir::{Graph, NodeId};
-pub(crate) use site::{constant, weight_behind};
 use site::Site;
+pub(crate) use site::{constant, weight_behind};
 
 /// Adds to `relations` what node `id` says.
 pub(crate) fn state(graph: &Graph, id: NodeId, relations: &mut Relations) {
@@ -40,9 +40,9 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         "GroupNormalization" => normalization::group(site),
         "LayerNormalization" | "RMSNormalization" => normalization::layer(site),
         "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Cast"
-        | "Ceil" | "Celu" | "Cos" | "Cosh" | "Dropout" | "Elu" | "Erf" | "Exp" | "Floor" | "Gelu"
-        | "HardSigmoid" | "HardSwish" | "Identity" | "IsInf" | "IsNaN" | "LeakyRelu" | "Log"
-        | "Mish" | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
+        | "Ceil" | "Celu" | "Cos" | "Cosh" | "Dropout" | "Elu" | "Erf" | "Exp" | "Floor"
+        | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "IsInf" | "IsNaN" | "LeakyRelu"
+        | "Log" | "Mish" | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Shrink"
         | "Sigmoid" | "Sign" | "Sin" | "Sinh" | "Softplus" | "Softsign" | "Sqrt" | "Swish"
         | "Tan" | "Tanh" | "ThresholdedRelu" => elementwise::unary(site),
         "Add" | "And" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Clip" | "Div"
@@ -80,8 +80,16 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         "LRN" => reduce::across_channels(site),
         "QuantizeLinear" | "DequantizeLinear" => quantize::linear(site),
         "GRU" | "LSTM" | "RNN" => "ties the hidden state over time, which is not followed yet",
-        "ArrayFeatureExtractor" | "Compress" | "GatherElements" | "GatherND" | "NonZero" | "OneHot"
-        | "ScatterElements" | "ScatterND" | "TopK" | "Unique" => "picks elements by their data",
+        "ArrayFeatureExtractor"
+        | "Compress"
+        | "GatherElements"
+        | "GatherND"
+        | "NonZero"
+        | "OneHot"
+        | "ScatterElements"
+        | "ScatterND"
+        | "TopK"
+        | "Unique" => "picks elements by their data",
         "If" | "Loop" | "Scan" => "has a subgraph, which is not followed",
         _ => "has no rule for channels",
     }

@@ -25,11 +25,12 @@ pub(super) fn reduce(site: &mut Site<'_>) -> &'static str {
         (None, Some(_)) => return why,
         (None, None) => Vec::new(),
     };
-    let reduced: Option<Vec<usize>> = match (axes.is_empty(), site.node().int("noop_with_empty_axes")) {
-        (true, Some(1)) => Some(Vec::new()),
-        (true, _) => Some((0..rank).collect()),
-        (false, _) => axes.iter().map(|&axis| from_front(axis, rank)).collect(),
-    };
+    let reduced: Option<Vec<usize>> =
+        match (axes.is_empty(), site.node().int("noop_with_empty_axes")) {
+            (true, Some(1)) => Some(Vec::new()),
+            (true, _) => Some((0..rank).collect()),
+            (false, _) => axes.iter().map(|&axis| from_front(axis, rank)).collect(),
+        };
     let Some(reduced) = reduced else { return why };
     if site.node().op_type == "ReduceSum" {
         reduced.iter().for_each(|&axis| site.free(Axis::new(x, axis)));

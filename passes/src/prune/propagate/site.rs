@@ -238,7 +238,7 @@ pub(crate) fn weight_behind(graph: &Graph, value: ValueId) -> Option<ValueId> {
     let mut value = value;
     while constant(graph, value).is_none() {
         let node = &graph[graph.producer(value)?];
-        let follows = ["Cast", "DequantizeLinear", "Identity", "Transpose"];
+        let follows = ["Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose"];
         if !node.is_standard() || !follows.contains(&node.op_type.as_str()) {
             return None;
         }
