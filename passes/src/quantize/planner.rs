@@ -290,7 +290,8 @@ impl Planner<'_> {
 
     /// Weights first, since a bias may need the scale of its weights larger; then biases.
     fn constants(&self) -> (Vec<WeightQuantization>, Vec<BiasQuantization>) {
-        let mut weights: BTreeMap<(ValueId, usize), WeightQuantization> = BTreeMap::new();
+        let mut weights: Vec<WeightQuantization> = Vec::new();
+        let mut known: BTreeMap<(ValueId, usize), usize> = BTreeMap::new();
         let mut biased = Vec::new();
         for &id in self.order.iter().filter(|&&id| self.is_integer(id)) {
             let Support::Product(product) = *self.support(id) else { continue };
@@ -301,33 +302,28 @@ impl Planner<'_> {
             };
             let Some(scales) = channel_scales(tensor, product.axis) else { continue };
             let Ok(parameters) = self.parameters(input) else { continue };
-            let planned = weights.entry((product.weights, product.axis));
-            let planned = planned.or_insert_with(|| WeightQuantization {
-                name: self.graph.value(product.weights).name().to_owned(),
-                axis: product.axis,
-                scales,
-                readers: Vec::new(),
+            let index = *known.entry((product.weights, product.axis)).or_insert_with(|| {
+                let name = self.graph.value(product.weights).name().to_owned();
+                weights.push(WeightQuantization { name, axis: product.axis, scales, readers: Vec::new() });
+                weights.len() - 1
             });
-            planned.readers.push(self.reader(id, 1));
+            weights[index].readers.push(self.reader(id, 1));
             let bias = product.bias.and_then(|bias| self.graph.constant(bias)?.to_vec::<f32>());
-            for (channel, scale) in planned.scales.iter_mut().enumerate() {
+            for (channel, scale) in weights[index].scales.iter_mut().enumerate() {
                 let bias = bias.as_ref().map_or(0.0, |bias| bias[channel]);
                 *scale = scale.max(least_weight_scale(bias, parameters.scale));
             }
             if let Some(bias) = product.bias {
-                biased.push((id, product, bias, parameters.scale));
+                biased.push((id, bias, index, parameters.scale));
             }
         }
-        let scales = |product: Product| &weights[&(product.weights, product.axis)].scales;
-        let bias = |&(id, product, bias, input_scale): &(NodeId, Product, ValueId, f32)| {
-            BiasQuantization {
-                name: self.graph.value(bias).name().to_owned(),
-                scales: scales(product).iter().map(|scale| input_scale * scale).collect(),
-                reader: self.reader(id, 2),
-            }
+        let bias = |(id, bias, index, input_scale): (NodeId, ValueId, usize, f32)| BiasQuantization {
+            name: self.graph.value(bias).name().to_owned(),
+            scales: weights[index].scales.iter().map(|scale| input_scale * scale).collect(),
+            reader: self.reader(id, 2),
         };
-        let biases = biased.iter().map(bias).collect();
-        (weights.into_values().collect(), biases)
+        let biases = biased.into_iter().map(bias).collect();
+        (weights, biases)
     }
 
     fn reader(&self, id: NodeId, slot: usize) -> Reader {
