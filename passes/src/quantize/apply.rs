@@ -27,13 +27,14 @@ impl QuantizationPlan {
     /// Weights and biases.
     fn constants(&self, graph: &Graph) -> Patch {
         let mut patch = Patch::default();
+        let mut names = NodeNames::new(graph);
         for weights in &self.weights {
             let tensor = graph.find(&weights.name).and_then(|id| graph.constant(id));
             let quantized =
                 tensor.and_then(|tensor| quantize_weights(tensor, weights.axis, &weights.scales));
             let Some(quantized) = quantized else { continue };
             let zero_point = Tensor::vector(&vec![0i8; weights.scales.len()]);
-            let node = dequantize(&mut patch, &weights.name, quantized, &weights.scales)
+            let node = dequantize(&mut patch, &mut names, &weights.name, quantized, &weights.scales)
                 .attribute("axis", weights.axis as i64);
             let zero_point = patch.initializer(format!("{}_zero_point", weights.name), zero_point);
             let dequantized = patch.node(node.input(zero_point));
@@ -46,7 +47,8 @@ impl QuantizationPlan {
             let Some(quantized) = tensor.and_then(|tensor| quantize_bias(tensor, &bias.scales)) else {
                 continue;
             };
-            let node = dequantize(&mut patch, &bias.name, quantized, &bias.scales).attribute("axis", 0);
+            let node = dequantize(&mut patch, &mut names, &bias.name, quantized, &bias.scales)
+                .attribute("axis", 0);
             let dequantized = patch.node(node);
             read(&mut patch, graph, &bias.reader, dequantized);
         }
@@ -57,7 +59,7 @@ impl QuantizationPlan {
     /// that the value can move behind the pair.
     fn activations(&self, graph: &Graph) -> Patch {
         let mut patch = Patch::default();
-        let mut pairs = Pairs::default();
+        let mut pairs = Pairs { parameters: BTreeMap::new(), names: NodeNames::new(graph) };
         let mut remade: BTreeSet<NodeId> = BTreeSet::new();
         let mut inputs: BTreeMap<ValueId, Operand> = BTreeMap::new();
         for value in &self.values {
@@ -122,41 +124,63 @@ fn remake(
     }
 }
 
-/// The initializers of the scale and zero point of every value, shared where values share them.
-#[derive(Default)]
-struct Pairs(BTreeMap<String, (Operand, Operand)>);
+/// The pairs inserted so far.
+struct Pairs {
+    /// The initializers of scale and zero point, by the value they belong to.
+    parameters: BTreeMap<String, (Operand, Operand)>,
+    names: NodeNames,
+}
 
 impl Pairs {
     /// Puts a `QuantizeLinear` and a `DequantizeLinear` behind `operand`.
     fn insert(&mut self, patch: &mut Patch, value: &ValueQuantization, operand: Operand) -> Operand {
         let owner = value.shares.as_ref().unwrap_or(&value.name);
-        let (scale, zero_point) = *self.0.entry(owner.clone()).or_insert_with(|| {
+        let (scale, zero_point) = *self.parameters.entry(owner.clone()).or_insert_with(|| {
             let scale = patch.initializer(format!("{owner}_scale"), Tensor::scalar(value.scale));
             let zero_point = Tensor::scalar(value.zero_point as u8);
             (scale, patch.initializer(format!("{owner}_zero_point"), zero_point))
         });
-        let quantized = patch.node(quantization("QuantizeLinear", &value.name, operand, scale, zero_point));
-        patch.node(quantization("DequantizeLinear", &value.name, quantized, scale, zero_point))
+        let mut operand = operand;
+        for op_type in ["QuantizeLinear", "DequantizeLinear"] {
+            let name = format!("{}_{op_type}", value.name);
+            let node = NewNode::new(op_type).input(operand).input(scale).input(zero_point);
+            let node = node.output_name(format!("{name}_Output")).named(self.names.fresh(name));
+            operand = patch.node(node);
+        }
+        operand
     }
 }
 
-fn quantization(
-    op_type: &str,
-    value: &str,
-    operand: Operand,
-    scale: Operand,
-    zero_point: Operand,
-) -> NewNode {
-    let node = NewNode::new(op_type).input(operand).input(scale).input(zero_point);
-    node.named(format!("{value}_{op_type}")).output_name(format!("{value}_{op_type}_Output"))
+/// The names of nodes, which must differ.
+struct NodeNames(BTreeSet<String>);
+
+impl NodeNames {
+    fn new(graph: &Graph) -> Self {
+        Self(graph.nodes().map(|(_, node)| node.name.clone()).collect())
+    }
+
+    fn fresh(&mut self, base: String) -> String {
+        let numbered = (1..).map(|number: usize| format!("{base}_{number}"));
+        let mut candidates = std::iter::once(base.clone()).chain(numbered);
+        let name = candidates.find(|name| !self.0.contains(name)).unwrap_or(base);
+        self.0.insert(name.clone());
+        name
+    }
 }
 
 /// A `DequantizeLinear` of a constant per channel, without zero point and axis.
-fn dequantize(patch: &mut Patch, name: &str, quantized: Tensor, scales: &[f32]) -> NewNode {
+fn dequantize(
+    patch: &mut Patch,
+    names: &mut NodeNames,
+    name: &str,
+    quantized: Tensor,
+    scales: &[f32],
+) -> NewNode {
     let quantized = patch.initializer(format!("{name}_quantized"), quantized);
     let scale = patch.initializer(format!("{name}_scale"), Tensor::vector(scales));
     let node = NewNode::new("DequantizeLinear").input(quantized).input(scale);
-    node.named(format!("{name}_DequantizeLinear")).output_name(format!("{name}_DequantizeLinear_Output"))
+    let name = format!("{name}_DequantizeLinear");
+    node.output_name(format!("{name}_Output")).named(names.fresh(name))
 }
 
 fn read(patch: &mut Patch, graph: &Graph, reader: &Reader, operand: Operand) {
@@ -267,6 +291,39 @@ mod tests {
             x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
             x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
             y = Gemm(x_DequantizeLinear_Output, w_DequantizeLinear_Output, b_DequantizeLinear_Output)
+        }
+        ");
+    }
+
+    #[test]
+    fn constants_of_several_readers_have_names_of_their_own() {
+        let source = "
+            g (float[1,2] x) => (float[1,2] y)
+            <float[2,2] w = {127, 1, 254, 1}, float[2] b = {1, 2}>
+            {
+                h = Gemm(x, w, b)
+                y = Gemm<transB = 1>(h, w, b)
+            }
+        ";
+        assert_snapshot!(quantize(source, &[]), @r"
+        g (float[1,2] x) => (float[1,2] y)
+        <int8[2,2] w_quantized = {64, 127, 127, 127}, float[2] w_scale = {2, 0.007874016},
+            int8[2] w_zero_point = {0, 0}, int8[2,2] w_quantized_1 = {127, 1, 127, 0},
+            float[2] w_scale_1 = {1, 2}, int8[2] w_zero_point_1 = {0, 0}, int32[2] b_quantized = {0, 254},
+            float[2] b_scale = {2, 0.007874016}, int32[2] b_quantized_1 = {1, 1},
+            float[2] b_scale_1 = {1, 2}, float x_scale = {1}, uint8 x_zero_point = {128},
+            float h_scale = {1}, uint8 h_zero_point = {128}>
+        {
+            w_DequantizeLinear_Output = DequantizeLinear <axis = 1> (w_quantized, w_scale, w_zero_point)
+            b_DequantizeLinear_Output = DequantizeLinear <axis = 0> (b_quantized, b_scale)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            h_float = Gemm(x_DequantizeLinear_Output, w_DequantizeLinear_Output, b_DequantizeLinear_Output)
+            h_QuantizeLinear_Output = QuantizeLinear(h_float, h_scale, h_zero_point)
+            h = DequantizeLinear(h_QuantizeLinear_Output, h_scale, h_zero_point)
+            w_DequantizeLinear_Output_1 = DequantizeLinear <axis = 0> (w_quantized_1, w_scale_1, w_zero_point_1)
+            b_DequantizeLinear_Output_1 = DequantizeLinear <axis = 0> (b_quantized_1, b_scale_1)
+            y = Gemm <transB = 1> (h, w_DequantizeLinear_Output_1, b_DequantizeLinear_Output_1)
         }
         ");
     }

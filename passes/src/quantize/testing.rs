@@ -3,6 +3,7 @@ use super::{Calibration, QuantizationPlan, QuantizeOptions, Range};
 use crate::testing::parse;
 use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Model, text};
+use std::collections::BTreeSet;
 
 /// A valid model with inferred types.
 pub(super) fn model(source: &str) -> Model {
@@ -35,6 +36,9 @@ pub(super) fn quantize(source: &str, ranges: &[(&str, f32, f32)]) -> String {
         .apply(&mut model)
         .expect("the plan is for this graph");
     assert_eq!(model.validate(), [], "the quantized model is valid");
+    let mut names = BTreeSet::new();
+    let mut named = model.graph.nodes().map(|(_, node)| &node.name).filter(|name| !name.is_empty());
+    assert!(named.all(|name| names.insert(name)), "the names of nodes differ");
     let again = QuantizationPlan::new(&model.graph, &calibration, &QuantizeOptions::default());
     assert_eq!(again.integer_nodes(), 0, "a quantized model is not quantized again");
     text::print(&model.graph)
