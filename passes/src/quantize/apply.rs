@@ -34,8 +34,9 @@ impl QuantizationPlan {
                 tensor.and_then(|tensor| quantize_weights(tensor, weights.axis, &weights.scales));
             let Some(quantized) = quantized else { continue };
             let zero_point = Tensor::vector(&vec![0i8; weights.scales.len()]);
-            let node = dequantize(&mut patch, &mut names, &weights.name, quantized, &weights.scales)
-                .attribute("axis", weights.axis as i64);
+            let node =
+                dequantize(&mut patch, &mut names, &weights.name, quantized, &weights.scales)
+                    .attribute("axis", weights.axis as i64);
             let zero_point = patch.initializer(format!("{}_zero_point", weights.name), zero_point);
             let dequantized = patch.node(node.input(zero_point));
             for reader in &weights.readers {
@@ -44,7 +45,8 @@ impl QuantizationPlan {
         }
         for bias in &self.biases {
             let tensor = graph.find(&bias.name).and_then(|id| graph.constant(id));
-            let Some(quantized) = tensor.and_then(|tensor| quantize_bias(tensor, &bias.scales)) else {
+            let Some(quantized) = tensor.and_then(|tensor| quantize_bias(tensor, &bias.scales))
+            else {
                 continue;
             };
             let node = dequantize(&mut patch, &mut names, &bias.name, quantized, &bias.scales)
@@ -133,7 +135,12 @@ struct Pairs {
 
 impl Pairs {
     /// Puts a `QuantizeLinear` and a `DequantizeLinear` behind `operand`.
-    fn insert(&mut self, patch: &mut Patch, value: &ValueQuantization, operand: Operand) -> Operand {
+    fn insert(
+        &mut self,
+        patch: &mut Patch,
+        value: &ValueQuantization,
+        operand: Operand,
+    ) -> Operand {
         let owner = value.shares.as_ref().unwrap_or(&value.name);
         let (scale, zero_point) = *self.parameters.entry(owner.clone()).or_insert_with(|| {
             let scale = patch.initializer(format!("{owner}_scale"), Tensor::scalar(value.scale));
@@ -413,7 +420,8 @@ mod tests {
 
     #[test]
     fn a_quantized_network_computes_nearly_the_same() {
-        let found = sqnr_db("
+        let found = sqnr_db(
+            "
             g (float[4,3,16,16] x) => (float[4,5] y, float[4,8,8,8] m)
             <float[8,3,3,3] w1, float[8] b1, float[8,1,3,3] w2, float[8] b2, float[8,8,1,1] w3,
              float[5,16] w4, float[5] b4, float low = {0}, float high = {6}>
@@ -432,7 +440,8 @@ mod tests {
                 f = Flatten(pool)
                 y = Gemm<transB = 1>(f, w4, b4)
             }
-        ");
+        ",
+        );
         assert!(found.iter().all(|&sqnr_db| sqnr_db > 30.0), "{found:?}");
     }
 }

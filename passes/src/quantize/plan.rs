@@ -1,11 +1,14 @@
 //! What becomes integers, decided before anything is changed.
 use super::calibration::Calibration;
 use super::planner::Planner;
-use lapidary_ir::{ElemType, Graph, NodeId};
+use lapidary_ir::{ElemType, Graph, Model, NodeId};
 use std::fmt;
 
 /// The operator set that brought scales per channel.
 const PER_CHANNEL_OPSET: i64 = 13;
+
+/// The version of the format that came with it.
+const PER_CHANNEL_IR_VERSION: i64 = 7;
 
 /// What the caller decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,17 +98,34 @@ pub struct Reader {
 }
 
 impl QuantizationPlan {
+    /// Decides what becomes integers in a model whose types are inferred; nothing if its version of the
+    /// format is too old.
+    #[must_use]
+    pub fn of_model(model: &Model, calibration: &Calibration, options: &QuantizeOptions) -> Self {
+        let found = model.ir_version();
+        if found >= PER_CHANNEL_IR_VERSION {
+            return Self::new(&model.graph, calibration, options);
+        }
+        let unknown_exclusions = unknown(&model.graph, &options.exclude);
+        let needed = format!("needs IR version {PER_CHANNEL_IR_VERSION}, the model has {found}");
+        let reason = format!("per-axis DequantizeLinear {needed}");
+        Self { unknown_exclusions, ..Self::refused(&model.graph, &reason) }
+    }
+
     /// Decides what becomes integers in a graph whose types are inferred.
     #[must_use]
     pub fn new(graph: &Graph, calibration: &Calibration, options: &QuantizeOptions) -> Self {
-        let order = graph.topological_order();
-        let unknown_exclusions = unknown(graph, &options.exclude);
-        if let Some(reason) = refusal(graph) {
-            let nodes = order.iter().map(|&id| NodePlacement::new(graph, id, Some(&reason))).collect();
-            return Self { nodes, unknown_exclusions, ..Self::default() };
-        }
-        let planner = Planner::new(graph, calibration, options, order);
-        Self { unknown_exclusions, ..planner.plan() }
+        let plan = match refusal(graph) {
+            Some(reason) => Self::refused(graph, &reason),
+            None => Planner::new(graph, calibration, options).plan(),
+        };
+        Self { unknown_exclusions: unknown(graph, &options.exclude), ..plan }
+    }
+
+    fn refused(graph: &Graph, reason: &str) -> Self {
+        let order = graph.topological_order().into_iter();
+        let nodes = order.map(|id| NodePlacement::new(graph, id, Some(reason))).collect();
+        Self { nodes, ..Self::default() }
     }
 
     /// Whether nothing becomes integers.
@@ -170,7 +190,9 @@ impl fmt::Display for QuantizationPlan {
             write!(f, "value `{name}`: {elem_type}, ")?;
             match shares {
                 Some(origin) => writeln!(f, "scale and zero point of `{origin}`")?,
-                None => writeln!(f, "scale {scale}, zero point {zero_point}, observed {min} to {max}")?,
+                None => {
+                    writeln!(f, "scale {scale}, zero point {zero_point}, observed {min} to {max}")?
+                }
             }
         }
         for WeightQuantization { name, axis, scales, readers: _ } in &self.weights {
@@ -189,5 +211,7 @@ impl fmt::Display for QuantizationPlan {
 }
 
 fn ends(scales: &[f32]) -> (f32, f32) {
-    scales.iter().fold((f32::INFINITY, 0.0), |(least, most), &scale| (least.min(scale), most.max(scale)))
+    scales
+        .iter()
+        .fold((f32::INFINITY, 0.0), |(least, most), &scale| (least.min(scale), most.max(scale)))
 }

@@ -12,7 +12,7 @@ use super::range::{Parameters, Range};
 use super::weight::{channel_scales, least_weight_scale};
 use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Reason = Cow<'static, str>;
 
@@ -34,8 +34,8 @@ impl<'a> Planner<'a> {
         graph: &'a Graph,
         calibration: &'a Calibration,
         options: &QuantizeOptions,
-        order: Vec<NodeId>,
     ) -> Self {
+        let order = graph.topological_order();
         let bound = graph.node_bound();
         let mut planner = Self {
             graph,
@@ -74,8 +74,10 @@ impl<'a> Planner<'a> {
             self.graph.producer(input)
         });
         let computes = |head: &NodeId| {
-            let computes =
-                matches!(self.support(*head), Support::Product(_) | Support::Arithmetic { fixed: None });
+            let computes = matches!(
+                self.support(*head),
+                Support::Product(_) | Support::Arithmetic { fixed: None }
+            );
             computes && self.is_integer(*head)
         };
         match producer.filter(computes) {
@@ -178,28 +180,44 @@ impl<'a> Planner<'a> {
         self.unquantizable(output)
     }
 
-    /// Takes back groups of neighbouring nodes that multiply by no weights: not worth a quantization.
+    /// Takes back what is not worth a quantization: a node that neither works on what a Conv has to quantize
+    /// anyway nor prepares what a product reads. The products that can write floating-point numbers then do.
     fn leave_islands(&mut self) -> bool {
-        let mut mainland = vec![false; self.support.len()];
-        let mut waiting: Vec<NodeId> = self.order.clone();
-        waiting.retain(|&id| self.is_integer(id) && self.is_product(id));
+        let forced = |id: &NodeId| matches!(self.support(*id), Support::Product(product) if !product.float_output);
+        let integers = || self.order.iter().copied().filter(|&id| self.is_integer(id));
+        let readers = |id: NodeId| {
+            let results = self.graph[id].outputs().iter().flatten();
+            let readers = results.flat_map(|&value| self.graph.consumers(value));
+            readers.filter(|&reader| !self.is_product(reader)).collect::<Vec<_>>()
+        };
+        let mut worthwhile = self.reached(integers().filter(forced).collect(), readers);
+        let products = integers().filter(|&id| self.is_product(id));
+        worthwhile.extend(products);
+        let makers = |id: NodeId| {
+            let read = activations(&self.graph[id], self.support(id));
+            read.filter_map(|value| self.graph.producer(value)).collect::<Vec<_>>()
+        };
+        let worthwhile = self.reached(worthwhile.into_iter().collect(), makers);
+        let islands: Vec<NodeId> = integers().filter(|id| !worthwhile.contains(id)).collect();
+        for &id in &islands {
+            let reason = "it neither follows a Conv nor feeds a Conv, Gemm or MatMul on integers";
+            self.float[id.index()] = Some(reason.into());
+        }
+        !islands.is_empty()
+    }
+
+    /// The nodes on integers that are reached from some of them step by step.
+    fn reached<N>(&self, mut waiting: Vec<NodeId>, step: impl Fn(NodeId) -> N) -> BTreeSet<NodeId>
+    where
+        N: IntoIterator<Item = NodeId>,
+    {
+        let mut reached = BTreeSet::new();
         while let Some(id) = waiting.pop() {
-            if std::mem::replace(&mut mainland[id.index()], true) {
-                continue;
-            }
-            let node = &self.graph[id];
-            let before = activations(node, self.support(id)).filter_map(|v| self.graph.producer(v));
-            let after = node.outputs().iter().flatten().flat_map(|&v| self.graph.consumers(v));
-            waiting.extend(before.chain(after).filter(|&next| self.is_integer(next)));
-        }
-        let mut changed = false;
-        for &id in &self.order {
-            if self.float[id.index()].is_none() && !mainland[id.index()] {
-                self.float[id.index()] = Some("no Conv, Gemm or MatMul on integers is near".into());
-                changed = true;
+            if self.is_integer(id) && reached.insert(id) {
+                waiting.extend(step(id));
             }
         }
-        changed
+        reached
     }
 
     /// The value whose parameters a value has: itself unless it is moved from elsewhere.
@@ -219,7 +237,9 @@ impl<'a> Planner<'a> {
         let origin = self.origin(value);
         let name = self.graph.value(origin).name();
         let maker = self.graph.producer(origin).filter(|&maker| self.is_integer(maker));
-        if let Some(Support::Arithmetic { fixed: Some(parameters) }) = maker.map(|id| self.support(id)) {
+        if let Some(Support::Arithmetic { fixed: Some(parameters) }) =
+            maker.map(|id| self.support(id))
+        {
             return Ok(*parameters);
         }
         let found = self.calibration.parameters(name);
@@ -267,7 +287,8 @@ impl Planner<'_> {
         let values = values.filter(|&id| wanted[id.index()] && !self.graph.value(id).is_unused());
         let values = values.filter_map(|id| self.value(id)).collect();
         let (weights, biases) = self.constants();
-        let place = |&id: &NodeId| NodePlacement::new(self.graph, id, self.float[id.index()].as_deref());
+        let place =
+            |&id: &NodeId| NodePlacement::new(self.graph, id, self.float[id.index()].as_deref());
         QuantizationPlan {
             nodes: self.order.iter().map(place).collect(),
             values,
@@ -304,7 +325,12 @@ impl Planner<'_> {
             let Ok(parameters) = self.parameters(input) else { continue };
             let index = *known.entry((product.weights, product.axis)).or_insert_with(|| {
                 let name = self.graph.value(product.weights).name().to_owned();
-                weights.push(WeightQuantization { name, axis: product.axis, scales, readers: Vec::new() });
+                weights.push(WeightQuantization {
+                    name,
+                    axis: product.axis,
+                    scales,
+                    readers: Vec::new(),
+                });
                 weights.len() - 1
             });
             weights[index].readers.push(self.reader(id, 1));
@@ -317,11 +343,12 @@ impl Planner<'_> {
                 biased.push((id, bias, index, parameters.scale));
             }
         }
-        let bias = |(id, bias, index, input_scale): (NodeId, ValueId, usize, f32)| BiasQuantization {
-            name: self.graph.value(bias).name().to_owned(),
-            scales: weights[index].scales.iter().map(|scale| input_scale * scale).collect(),
-            reader: self.reader(id, 2),
-        };
+        let bias =
+            |(id, bias, index, input_scale): (NodeId, ValueId, usize, f32)| BiasQuantization {
+                name: self.graph.value(bias).name().to_owned(),
+                scales: weights[index].scales.iter().map(|scale| input_scale * scale).collect(),
+                reader: self.reader(id, 2),
+            };
         let biases = biased.into_iter().map(bias).collect();
         (weights, biases)
     }
@@ -633,9 +660,30 @@ mod tests {
         ";
         assert_snapshot!(plan(source, &[]), @r"
         0 of 2 nodes run on integers
-          Add `s`: float, no Conv, Gemm or MatMul on integers is near
-          Sigmoid `y`: float, no Conv, Gemm or MatMul on integers is near
+          Add `s`: float, it neither follows a Conv nor feeds a Conv, Gemm or MatMul on integers
+          Sigmoid `y`: float, it neither follows a Conv nor feeds a Conv, Gemm or MatMul on integers
         ");
+    }
+
+    #[test]
+    fn a_product_whose_result_is_not_read_as_integers_writes_floats() {
+        let source = "
+            g (float[1,4,4] x) => (float[1,4,4] y)
+            <float[4,4] w1, float[4,4] w2, int64[3] shape = {1, 4, 4}>
+            {
+                m = MatMul(x, w1)
+                r = Reshape(m, shape)
+                s = Add(r, x)
+                t = Tanh(s)
+                y = MatMul(t, w2)
+            }
+        ";
+        let plan = plan(source, &[]);
+        let integers: Vec<&str> =
+            plan.nodes.iter().filter(|node| node.integer).map(|node| node.node.as_str()).collect();
+        assert_eq!(integers, ["m", "y"]);
+        let values: Vec<&str> = plan.values.iter().map(|value| value.name.as_str()).collect();
+        assert_eq!(values, ["x", "t"]);
     }
 
     #[test]
@@ -685,6 +733,70 @@ mod tests {
         assert!(plan.is_empty());
         let expected = "per-axis DequantizeLinear needs opset 13, the model has 11";
         assert!(plan.nodes.iter().all(|node| node.reason.as_deref() == Some(expected)));
+    }
+
+    #[test]
+    fn an_old_format_is_refused() {
+        let old = model(&format!("<ir_version: 6, opset_import: [\"\" : 13]>{CONV_RELU}"));
+        let ranges = calibration(&old, &[]);
+        let plan = QuantizationPlan::of_model(&old, &ranges, &QuantizeOptions::default());
+        assert!(plan.is_empty());
+        let expected = "per-axis DequantizeLinear needs IR version 7, the model has 6";
+        assert!(plan.nodes.iter().all(|node| node.reason.as_deref() == Some(expected)));
+    }
+
+    #[test]
+    fn products_of_another_form_stay() {
+        let source = "
+            g (float[2,2] x, float[2] c, float16[2,2] k, float[2,4] o) => (
+                float[2,2] y1, float[2,2] y2, float[2,2] y3, float16[2,2] y4, float[2,2,2] y5, float[2,2] y6,
+                float[2] y7
+            )
+            <float[2,2] w, float[1,2] b, float16[2,2] u, float[2,2,2] t, float[2] v>
+            {
+                y1 = Gemm(x, x)
+                y2 = Gemm(x, w, c)
+                y3 = Gemm(x, w, b)
+                y4 = MatMul(k, u)
+                y5 = MatMul(x, t)
+                y6 = Gemm<transA = 1>(x, w)
+                y7 = MatMul(x, v)
+            }
+        ";
+        assert_snapshot!(plan(source, &[]), @r"
+        0 of 7 nodes run on integers
+          Gemm `y1`: float, the right operand is not constant
+          Gemm `y2`: float, the bias is not constant
+          Gemm `y3`: float, the bias is not one number per channel
+          MatMul `y4`: float, the weights are float16
+          MatMul `y5`: float, the weights are not a matrix
+          Gemm `y6`: float, the left operand is transposed
+          MatMul `y7`: float, the weights have no channels
+        ");
+    }
+
+    #[test]
+    fn pools_and_interpolations_without_kernels_stay() {
+        let source = "
+            g (float[1,1,4,4] x) => (float[1,1,2,2] p, float[1,1,8,8] r, float[1,1,4,4] s)
+            <float[1,1,1,1] w = {127}, float[4] scales = {1, 1, 2, 2}>
+            {
+                c = Conv(x, w)
+                p = AveragePool<kernel_shape = [2, 2], dilations = [2, 2]>(c)
+                r = Resize<mode = \"linear\">(c, , scales)
+                s = Softmax(c)
+            }
+        ";
+        assert_snapshot!(plan(source, &[]), @r"
+        1 of 4 nodes run on integers
+          Conv `c`: integer
+          AveragePool `p`: float, the pool is dilated
+          Resize `r`: float, ONNX Runtime interpolates in floating point
+          Softmax `s`: float, a step of 1/256 is too coarse for the tail of Softmax
+        value `x`: uint8, scale 1, zero point 128, observed -128 to 127
+        value `c`: uint8, scale 1, zero point 128, observed -128 to 127
+        weights `w`: int8, axis 0, scales 1 to 1
+        ");
     }
 
     #[test]
