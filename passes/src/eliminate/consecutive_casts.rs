@@ -35,7 +35,8 @@ impl Rule for EliminateConsecutiveCasts {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let (middle, y) = (graph[root].input(0).or_no_match()?, graph[root].output(0).or_no_match()?);
+        let (middle, y) =
+            (graph[root].input(0).or_no_match()?, graph[root].output(0).or_no_match()?);
         let inner = graph.producer(middle).or_no_match()?;
         if !graph[inner].is("Cast") {
             return Err(Skip::NoMatch);
@@ -114,36 +115,47 @@ mod tests {
                 b = Cast<to = 11>(a)
                 y = Cast<to = 1>(b)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-casts: 1 rewrites
+        g (float[3] x) => (float[3] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
     fn keeps_a_pair_that_rounds() {
-        // the type between may lose digits
         assert_snapshot!(rewrite(&EliminateConsecutiveCasts {}, "
             g (float[3] x) => (float[3] y)
             {
                 a = Cast<to = 7>(x)
                 y = Cast<to = 1>(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-casts: 0 rewrites
+        skipped 1: the type between may lose digits
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_pair_through_bool() {
-        // the type between may lose digits
         assert_snapshot!(rewrite(&EliminateConsecutiveCasts {}, "
             g (int64[3] x) => (int64[3] y)
             {
                 a = Cast<to = 9>(x)
                 y = Cast<to = 7>(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-casts: 0 rewrites
+        skipped 1: the type between may lose digits
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_pair_of_unknown_type() {
-        // the type of the input is unknown
         assert_snapshot!(rewrite_unexecuted(&EliminateConsecutiveCasts {}, r#"
             <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
             g (float[3] x) => (float[3] y)
@@ -152,6 +164,10 @@ mod tests {
                 b = Cast<to = 11>(a)
                 y = Cast<to = 1>(b)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-consecutive-casts: 0 rewrites
+        skipped 1: the type of the input is unknown
+        unchanged
+        ");
     }
 }

@@ -49,12 +49,13 @@ fn drops_nothing(graph: &Graph, root: NodeId) -> bool {
     let node = &graph[root];
     match graph.opset() {
         // `is_test` is 0 unless given.
-        ..=6 => node.int("is_test").is_some_and(|test| test != 0) || node.float("ratio") == Some(0.0),
+        ..=6 => {
+            node.int("is_test").is_some_and(|test| test != 0) || node.float("ratio") == Some(0.0)
+        }
         7..=11 => true,
         _ => {
-            let zero_ratio = || {
-                graph.constant_input(root, 1).is_some_and(|ratio| ratio.as_f32() == Some(0.0))
-            };
+            let zero_ratio =
+                || graph.constant_input(root, 1).is_some_and(|ratio| ratio.as_f32() == Some(0.0));
             node.input(2).is_none()
                 || graph.constant_input(root, 2).is_some_and(|mode| mode.as_i64() == Some(0))
                 || zero_ratio()
@@ -70,7 +71,6 @@ mod tests {
 
     #[test]
     fn keeps_dropout_in_training_mode() {
-        // Dropout is in training mode
         assert_snapshot!(rewrite_unexecuted(&EliminateDropout {}, "
             g (float[3] x) => (float[3] y)
             <float ratio = {0.5}, bool mode = {1}>
@@ -78,7 +78,11 @@ mod tests {
                 a = Relu(x)
                 y = Dropout(a, ratio, mode)
             }
-        "), @"");
+        "), @r"
+        eliminate-dropout: 0 rewrites
+        skipped 1: Dropout is in training mode
+        unchanged
+        ");
     }
 
     #[test]
@@ -90,18 +94,27 @@ mod tests {
                 a = Relu(x)
                 y = Dropout(a, ratio, mode)
             }
-        "), @"");
+        "), @r"
+        eliminate-dropout: 1 rewrites
+        g (float[3] x) => (float[3] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
     fn keeps_dropout_whose_mask_is_read() {
-        // the mask is read
         assert_snapshot!(rewrite_unexecuted(&EliminateDropout {}, "
             g (float[3] x) => (float[3] y, bool[3] mask)
             {
                 a = Relu(x)
                 y, mask = Dropout(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-dropout: 0 rewrites
+        skipped 1: the mask is read
+        unchanged
+        ");
     }
 }

@@ -46,7 +46,8 @@ impl Rule for EliminateUnusedOutputs {
         if most == schema::MANY {
             return Err(Skip::NoMatch);
         }
-        let unused = |slot: &usize| node.output(*slot).is_some_and(|id| graph.value(id).is_unused());
+        let unused =
+            |slot: &usize| node.output(*slot).is_some_and(|id| graph.value(id).is_unused());
         let slots: Vec<usize> = (required.max(1)..node.outputs().len()).filter(unused).collect();
         if slots.is_empty() {
             return Err(Skip::NoMatch);
@@ -72,6 +73,9 @@ mod tests {
             {
                 y, indices = TopK(x, k)
             }
-        "), @"");
+        "), @r"
+        eliminate-unused-outputs: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

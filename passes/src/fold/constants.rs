@@ -1,5 +1,5 @@
 //! Everything computed from constants.
-use super::region::{Fold, Region};
+use super::region::{Fold, Region, added_bytes};
 use crate::{Context, Pass, PassError, PassInfo};
 use lapidary_exec::{Inputs, RunOptions, Runner};
 use lapidary_ir::{Graph, Model, NodeId, Patch, Tensor, ValueId};
@@ -44,6 +44,7 @@ impl Pass for FoldConstants {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+        context.record(&Self::INFO);
         let growth = context.growth;
         let mut region = Region::new(&model.graph, growth, &Self::INFO, context);
         let folds = region.select(&model.graph, growth, &Self::INFO, context);
@@ -86,7 +87,11 @@ fn evaluate(model: &Model, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
     let tensors = outputs.into_iter().map(|(_, tensor)| tensor);
     let checked = values.iter().zip(tensors).map(|(&id, tensor)| check(&model.graph, id, tensor));
     let tensors = checked.collect::<Result<Vec<Tensor>, String>>()?;
-    if tensors.len() == values.len() { Ok(tensors) } else { Err("the runtime lost a result".to_owned()) }
+    if tensors.len() == values.len() {
+        Ok(tensors)
+    } else {
+        Err("the runtime lost a result".to_owned())
+    }
 }
 
 /// The result, if it has the type that shape inference found.
@@ -94,7 +99,8 @@ fn check(graph: &Graph, id: ValueId, tensor: Tensor) -> Result<Tensor, String> {
     let ty = graph.ty(id);
     let elem_type = ty.elem_type.is_none_or(|elem_type| elem_type == tensor.elem_type());
     let shape = ty.shape.as_ref().is_none_or(|shape| {
-        let fits = |(dim, found): (&lapidary_ir::Dim, &i64)| dim.value().is_none_or(|dim| dim == *found);
+        let fits =
+            |(dim, found): (&lapidary_ir::Dim, &i64)| dim.value().is_none_or(|dim| dim == *found);
         shape.len() == tensor.rank() && shape.iter().zip(tensor.dims()).all(fits)
     });
     if elem_type && shape {
@@ -135,6 +141,9 @@ fn fold_one_by_one(
         if node.is("Constant") || !node.inputs().iter().flatten().all(constant) {
             continue;
         }
+        if added_bytes(&model.graph, id) > context.growth.per_value {
+            continue;
+        }
         let outputs: Vec<ValueId> = node.outputs().iter().flatten().copied().collect();
         match evaluate(model, &outputs) {
             Ok(tensors) => replace(model, context, &outputs, tensors)?,
@@ -152,7 +161,8 @@ fn needed(graph: &Graph, order: &[NodeId], values: &[ValueId]) -> Vec<NodeId> {
         if std::mem::replace(&mut marked[id.index()], true) {
             continue;
         }
-        waiting.extend(graph[id].inputs().iter().flatten().filter_map(|&input| graph.producer(input)));
+        waiting
+            .extend(graph[id].inputs().iter().flatten().filter_map(|&input| graph.producer(input)));
     }
     order.iter().copied().filter(|id| marked[id.index()]).collect()
 }
@@ -172,12 +182,18 @@ mod tests {
                 t = Transpose<perm = [1, 0]>(w)
                 y = MatMul(x, t)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        g (float[1,600] x) => (float[1,600] y)
+        <float[600,600] t>
+        {
+            y = MatMul(x, t)
+        }
+        ");
     }
 
     #[test]
     fn keeps_what_would_make_the_model_much_larger() {
-        // a constant result would be far larger than what it is computed from
         assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
             g (float[1] x) => (float[N] y)
             <int64[1] size = {268435456}>
@@ -185,12 +201,15 @@ mod tests {
                 bomb = ConstantOfShape(size)
                 y = Add(x, bomb)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites
+        skipped 1: a constant result would be far larger than what it is computed from
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_what_is_over_the_budget_but_folds_what_is_before_it() {
-        // folding would make the model larger than the budget
         assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
             g (float[1] x) => (float[N] y)
             <int64[1] half = {250000}, int64[1] two = {2}>
@@ -199,7 +218,16 @@ mod tests {
                 large = ConstantOfShape(size)
                 y = Add(x, large)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        skipped 1: folding would make the model larger than the budget
+        g (float[1] x) => (float[N] y)
+        <int64[1] size = {500000}>
+        {
+            large = ConstantOfShape(size)
+            y = Add(x, large)
+        }
+        ");
     }
 
     #[test]
@@ -211,7 +239,10 @@ mod tests {
                 a = Mul(w, c)
                 y = Add(x, a)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -225,7 +256,10 @@ mod tests {
                 d = Add(a, b)
                 y = Add(x, d)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -240,7 +274,23 @@ mod tests {
                     else_branch = e () => (float[3] v) { v = Sub(x, root) }
                 >
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        g (float[3] x, bool c) => (float[3] y)
+        <float[3] root = {2, 3, 4}>
+        {
+            y = If(c) <
+                then_branch = t () => (float[3] u)
+                {
+                    u = Add(x, root)
+                },
+                else_branch = e () => (float[3] v)
+                {
+                    v = Sub(x, root)
+                }
+            >
+        }
+        ");
     }
 
     #[test]
@@ -251,7 +301,10 @@ mod tests {
             {
                 y = Sqrt(a)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -265,6 +318,16 @@ mod tests {
                 d = Add(b, c)
                 y = Add(x, d)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        skipped 1: the size of a constant result is unknown
+        g (float[3] x) => (float[3] y)
+        <float[3] b = {2, 3, 4}>
+        {
+            c = Det(b)
+            d = Add(b, c)
+            y = Add(x, d)
+        }
+        ");
     }
 }
