@@ -61,9 +61,7 @@ fn node_macs(graph: &Graph, node: &Node) -> Option<u64> {
     let shape = |value: Option<ValueId>| sample_shape(graph, value?);
     let output = shape(node.output(0))?;
     let (rows, contracted) = match node.op_type.as_str() {
-        "Conv" | "FusedConv" | "ConvInteger" => {
-            (output, product(shape(node.input(1))?.get(1..)?)?)
-        }
+        "Conv" | "FusedConv" | "ConvInteger" => (output, product(shape(node.input(1))?.get(1..)?)?),
         "QLinearConv" => (output, product(shape(node.input(3))?.get(1..)?)?),
         "ConvTranspose" => (shape(node.input(0))?, product(shape(node.input(1))?.get(1..)?)?),
         "Gemm" => {

@@ -111,7 +111,9 @@ impl DatasetError {
             Self::Npz(_) | Self::Npy { .. } => {
                 "save the arrays again with numpy.savez: numbers or booleans, no objects"
             }
-            Self::Missing { .. } => "name the arrays after the inputs: numpy.savez(path, input_name=array)",
+            Self::Missing { .. } => {
+                "name the arrays after the inputs: numpy.savez(path, input_name=array)"
+            }
             Self::ElemType { .. } | Self::Shape { .. } => {
                 "save the arrays as the model takes them, preprocessed, samples along axis 0"
             }

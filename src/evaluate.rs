@@ -43,7 +43,7 @@ impl Reference {
     /// # Errors
     /// When the runtime can't execute it.
     pub fn new(original: &Model, dataset: Dataset) -> Result<Self, Error> {
-        let outputs = outputs(original, &dataset, "original")?;
+        let outputs = outputs(original, &dataset, "original", &RunOptions::default())?;
         let accuracy = accuracy(&outputs, &dataset);
         Ok(Self { dataset, outputs, accuracy })
     }
@@ -54,12 +54,26 @@ impl Reference {
         self.dataset.samples
     }
 
+    /// How far the original is from itself when the runtime executes it in another order of
+    /// operations: the largest relative difference of any output. No exact rewrite can be told
+    /// from a wrong one below this.
+    ///
+    /// # Errors
+    /// When the runtime can't execute it that way.
+    pub fn noise(&self, original: &Model) -> Result<f64, Error> {
+        let plain = RunOptions { optimize: false, ..RunOptions::default() };
+        let found = outputs(original, &self.dataset, "original", &plain)?;
+        let comparisons = compare(&self.outputs, &found)
+            .map_err(|error| Error::Incomparable { problem: error.to_string() })?;
+        Ok(comparisons.iter().map(|comparison| comparison.max_rel).fold(0.0, f64::max))
+    }
+
     /// Runs a changed model and compares every output.
     ///
     /// # Errors
     /// When the runtime can't execute it or the outputs do not correspond.
     pub fn evaluate(&self, changed: &Model) -> Result<Evaluation, Error> {
-        let found = outputs(changed, &self.dataset, "result")?;
+        let found = outputs(changed, &self.dataset, "result", &RunOptions::default())?;
         let comparisons = compare(&self.outputs, &found)
             .map_err(|error| Error::Incomparable { problem: error.to_string() })?;
         let outputs = comparisons.into_iter().map(OutputError::from).collect();
@@ -99,13 +113,18 @@ impl From<Comparison> for OutputError {
     }
 }
 
-fn outputs(model: &Model, dataset: &Dataset, what: &'static str) -> Result<Outputs, Error> {
+fn outputs(
+    model: &Model,
+    dataset: &Dataset,
+    what: &'static str,
+    options: &RunOptions,
+) -> Result<Outputs, Error> {
     let execute = |source| Error::Execute {
         what,
         source,
         help: "the built-in runtime lacks something the model needs; `--verify off` skips execution where a command has it",
     };
-    let runner = Runner::new(model, &RunOptions::default()).map_err(execute)?;
+    let runner = Runner::new(model, options).map_err(execute)?;
     runner.run_batched(&dataset.inputs).map_err(execute)
 }
 

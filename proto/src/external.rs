@@ -137,7 +137,7 @@ pub enum ExternalError {
         file_bytes: u64,
     },
     /// The file cannot be read.
-    #[error("tensor `{tensor}`: {source}")]
+    #[error("tensor `{tensor}`")]
     Open {
         /// Name of the tensor.
         tensor: String,

@@ -13,7 +13,7 @@ use crate::memory;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The operating system refuses.
-    #[error("cannot read `{path}`: {source}", path = path.display())]
+    #[error("cannot read `{path}`", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,

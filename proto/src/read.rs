@@ -87,7 +87,7 @@ pub enum ReadError {
         field: UnknownField,
     },
     /// The model asks for more than it may.
-    #[error("`{input}` is over a limit: {source}")]
+    #[error("`{input}` is over a limit")]
     Limit {
         /// The path as given, or what stands for it.
         input: String,

@@ -32,7 +32,7 @@ const LARGE: usize = 1 << 20;
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The operating system refuses.
-    #[error("cannot write `{path}`: {source}", path = path.display())]
+    #[error("cannot write `{path}`", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -1,11 +1,11 @@
 //! `lapidary compress`
 use super::{open, prune, read_data, require_data};
 use crate::cli::{Compress, Norm, QuantizeTo};
-use crate::render::{self, Road};
+use crate::render::{self, Progress, Road};
 use lapidary::passes::quantize::QuantizeOptions;
 use lapidary::{Error, Reference};
 
-pub fn run(options: &Compress, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
@@ -27,7 +27,9 @@ pub fn run(options: &Compress, json: bool) -> Result<(), Error> {
         evaluation = road.step("prune", &model)?;
     }
     if options.quantize == Some(QuantizeTo::Int8) {
+        let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
         let plan = lapidary::quantize(&mut model, &data, &QuantizeOptions::default())?;
+        drop(calibrating);
         road.placement(&plan, false);
         evaluation = road.step("quantize", &model)?;
     }

@@ -4,12 +4,16 @@ use lapidary::{Error, Evaluation, Reference};
 
 impl Gates {
     /// Whether any gate is set.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.min_sqnr.is_some() || self.max_drop.is_some()
     }
 
     /// Passes, or says which gate is missed and by how much.
-    pub fn check(&self, reference: &Reference, evaluation: &Evaluation) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        reference: &Reference,
+        evaluation: &Evaluation,
+    ) -> Result<(), Error> {
         if let Some(least) = self.min_sqnr
             && let Some(found) = evaluation.sqnr_db()
             && found < least
@@ -37,8 +41,5 @@ impl Gates {
 }
 
 fn missed(problem: String) -> Error {
-    Error::Gate {
-        problem,
-        help: "nothing was written; ask for less compression or a looser gate",
-    }
+    Error::Gate { problem, help: "nothing was written; ask for less compression or a looser gate" }
 }

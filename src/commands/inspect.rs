@@ -4,7 +4,7 @@ use crate::cli::Inspect;
 use crate::render;
 use lapidary::Error;
 
-pub fn run(options: &Inspect, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Inspect, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut model = opened.model;
     model.graph.infer();

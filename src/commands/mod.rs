@@ -15,7 +15,7 @@ use lapidary::{Dataset, Error, Opened, ReadOptions};
 use std::path::Path;
 
 /// Runs the verb of the command line.
-pub fn run(cli: Cli) -> Result<(), Error> {
+pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     let json = cli.json;
     match cli.command {
         Command::Optimize(options) => optimize::run(&options, json),
@@ -29,7 +29,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 }
 
 /// Sets the number of worker threads of the whole process.
-pub fn set_threads(threads: usize) {
+pub(crate) fn set_threads(threads: usize) {
     // A second call can't happen; the default pool serves as well.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
@@ -62,7 +62,8 @@ fn require_data(data: &Data, model: &Model, why: &str) -> Result<Dataset, Error>
     let Some(path) = &data.data else {
         return Err(Error::Usage {
             problem: format!("{why} needs samples"),
-            help: "give them with --data FILE.npz: an array per input, 100 to 500 samples".to_owned(),
+            help: "give them with --data FILE.npz: an array per input, 100 to 500 samples"
+                .to_owned(),
         });
     };
     read_data(path, model, data.samples)

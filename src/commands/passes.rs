@@ -3,7 +3,7 @@ use crate::cli::Passes;
 use crate::render;
 use lapidary::Error;
 
-pub fn run(options: &Passes, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Passes, json: bool) -> Result<(), Error> {
     let Some(name) = &options.name else {
         render::passes(json);
         return Ok(());

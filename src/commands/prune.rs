@@ -5,7 +5,7 @@ use crate::render::{self, Road};
 use lapidary::passes::prune::{self, PruneChannels};
 use lapidary::{Error, Reference};
 
-pub fn run(options: &Prune, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
@@ -46,13 +46,13 @@ pub fn run(options: &Prune, json: bool) -> Result<(), Error> {
 
 impl Pruning {
     /// The pass these options describe.
-    pub fn pass(&self) -> Result<PruneChannels, Error> {
+    pub(crate) fn pass(&self) -> Result<PruneChannels, Error> {
         pass(self.ratio, self.norm, self.round_to)
     }
 }
 
 /// The pruning pass, if the options make sense.
-pub fn pass(ratio: f64, norm: Norm, round_to: usize) -> Result<PruneChannels, Error> {
+pub(crate) fn pass(ratio: f64, norm: Norm, round_to: usize) -> Result<PruneChannels, Error> {
     if !(0.0..1.0).contains(&ratio) {
         return Err(Error::Usage {
             problem: format!("the ratio is {ratio}, expected at least 0 and below 1"),

@@ -1,11 +1,11 @@
 //! `lapidary quantize`
 use super::{open, read_data, require_data};
 use crate::cli::Quantize;
-use crate::render::{self, Road};
+use crate::render::{self, Progress, Road};
 use lapidary::passes::quantize::QuantizeOptions;
 use lapidary::{Error, Reference};
 
-pub fn run(options: &Quantize, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
@@ -21,8 +21,11 @@ pub fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings = QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
+    let settings =
+        QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
+    let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
     let plan = lapidary::quantize(&mut model, &data, &settings)?;
+    drop(calibrating);
     let evaluation = road.step("quantize", &model)?;
     if let Some(evaluation) = &evaluation {
         options.gates.check(&reference, evaluation)?;

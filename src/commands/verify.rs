@@ -8,15 +8,13 @@ use lapidary::passes::Accuracy;
 use lapidary::{Dataset, Error, ReadOptions, Reference};
 use std::path::Path;
 
-pub fn run(options: &Verify, json: bool) -> Result<(), Error> {
+pub(crate) fn run(options: &Verify, json: bool) -> Result<(), Error> {
     let original = open(&options.original)?;
     let changed = open(&options.changed)?;
     let dataset = match &options.data.data {
         Some(path) => read_data(path, &original, options.data.samples)?,
-        None => Dataset::whole(RandomInputs::default().generate(&original).map_err(|source| Error::Execute {
-            what: "original",
-            source,
-            help: "give samples with --data",
+        None => Dataset::whole(RandomInputs::default().generate(&original).map_err(|source| {
+            Error::Execute { what: "original", source, help: "give samples with --data" }
         })?),
     };
     let reference = Reference::new(&original, dataset)?;
@@ -30,7 +28,9 @@ pub fn run(options: &Verify, json: bool) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Gate {
-        problem: format!("an output differs by {found:.2e} of its largest value, allowed is {allowed:.0e}"),
+        problem: format!(
+            "an output differs by {found:.2e} of its largest value, allowed is {allowed:.0e}"
+        ),
         help: "for a lossy step set what is acceptable: --tolerance, --min-sqnr or --max-drop",
     })
 }

@@ -86,7 +86,7 @@ impl std::fmt::Display for Interface {
 }
 
 /// Prints the description.
-pub fn inspect(model: &Model, file_bytes: u64, as_json: bool) {
+pub(crate) fn inspect(model: &Model, file_bytes: u64, as_json: bool) {
     let report = Report::of(model, file_bytes);
     if as_json {
         return json("inspect", &report);
@@ -124,6 +124,6 @@ pub fn inspect(model: &Model, file_bytes: u64, as_json: bool) {
 }
 
 /// Prints the graph as ONNX text.
-pub fn text(model: &Model) {
+pub(crate) fn text(model: &Model) {
     println!("{}", onnx_text::print(&model.graph));
 }

@@ -3,11 +3,13 @@
 
 mod inspect;
 mod passes;
+mod progress;
 mod road;
 
-pub use inspect::{inspect, text};
-pub use passes::{pass, passes};
-pub use road::{OptimizeReport, Road, Verification, optimize, prune_plan, road, verify};
+pub(crate) use inspect::{inspect, text};
+pub(crate) use passes::{pass, passes};
+pub(crate) use progress::Progress;
+pub(crate) use road::{OptimizeReport, Road, Verification, optimize, prune_plan, road, verify};
 
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};
@@ -37,7 +39,7 @@ fn json<T: Serialize>(command: &str, report: &T) {
 }
 
 /// Says what the user should know although the work goes on.
-pub fn warning(message: &str) {
+pub(crate) fn warning(message: &str) {
     eprintln!("warning: {message}");
 }
 
@@ -56,7 +58,7 @@ struct ErrorBody {
 }
 
 /// Prints an error: code, message, causes, remedy.
-pub fn error(error: Error, as_json: bool) {
+pub(crate) fn error(error: Error, as_json: bool) {
     use miette::Diagnostic;
     if as_json {
         let mut causes = Vec::new();

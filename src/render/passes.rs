@@ -28,7 +28,7 @@ fn entry(info: &'static PassInfo) -> Entry {
 }
 
 /// Prints the list.
-pub fn passes(as_json: bool) {
+pub(crate) fn passes(as_json: bool) {
     let passes: Vec<Entry> = lapidary::passes::passes().map(|pass| entry(pass.info())).collect();
     if as_json {
         return json("passes", &List { passes });
@@ -42,7 +42,7 @@ pub fn passes(as_json: bool) {
 }
 
 /// Prints the explanation.
-pub fn pass(info: &'static PassInfo, as_json: bool) {
+pub(crate) fn pass(info: &'static PassInfo, as_json: bool) {
     if as_json {
         return json("pass", &entry(info));
     }

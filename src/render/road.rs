@@ -1,5 +1,5 @@
 //! The reports of the verbs that change or compare models.
-use super::{grouped, json, percent, table};
+use super::{Progress, grouped, json, percent, table};
 use lapidary::ir::Model;
 use lapidary::passes::Record;
 use lapidary::passes::prune::Analysis;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The steps of a model with what each costs and loses.
-pub struct Road<'a> {
+pub(crate) struct Road<'a> {
     reference: Option<&'a Reference>,
     report: RoadReport,
 }
@@ -60,7 +60,7 @@ impl From<&Record> for PassReport {
 
 impl<'a> Road<'a> {
     /// A road that starts at `original`, measured against `reference` if there are samples.
-    pub fn new(original: &Model, reference: Option<&'a Reference>) -> Self {
+    pub(crate) fn new(original: &Model, reference: Option<&'a Reference>) -> Self {
         let start = Step {
             name: "original".to_owned(),
             cost: Cost::of(original),
@@ -68,13 +68,18 @@ impl<'a> Road<'a> {
             outputs: Vec::new(),
         };
         let samples = reference.map(Reference::samples);
-        let report = RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
+        let report =
+            RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
         Self { reference, report }
     }
 
     /// Measures the model after a step.
-    pub fn step(&mut self, name: &str, model: &Model) -> Result<Option<Evaluation>, Error> {
+    pub(crate) fn step(&mut self, name: &str, model: &Model) -> Result<Option<Evaluation>, Error> {
+        let measuring = self.reference.map(|reference| {
+            Progress::start(format!("{name}: measuring on {} samples", reference.samples()))
+        });
         let evaluation = self.reference.map(|reference| reference.evaluate(model)).transpose()?;
+        drop(measuring);
         self.report.steps.push(Step {
             name: name.to_owned(),
             cost: Cost::of(model),
@@ -85,12 +90,12 @@ impl<'a> Road<'a> {
     }
 
     /// Adds what passes did.
-    pub fn passes(&mut self, records: &[Record]) {
+    pub(crate) fn passes(&mut self, records: &[Record]) {
         self.report.passes.extend(records.iter().map(PassReport::from));
     }
 
     /// Adds which nodes run as integers.
-    pub fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
+    pub(crate) fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
         let mut float: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for node in plan.nodes.iter().filter(|node| !node.integer) {
             let reason = node.reason.clone().unwrap_or_else(|| "left in float".to_owned());
@@ -103,7 +108,7 @@ impl<'a> Road<'a> {
 }
 
 /// Prints the road.
-pub fn road(road: &Road, as_json: bool) {
+pub(crate) fn road(road: &Road, as_json: bool) {
     let command = "road";
     if as_json {
         return json(command, &road.report);
@@ -182,20 +187,20 @@ fn placement_lines(placement: &Placement) {
 }
 
 /// What `optimize` did.
-pub struct OptimizeReport<'a> {
+pub(crate) struct OptimizeReport<'a> {
     /// The cost of the original.
-    pub before: Cost,
+    pub(crate) before: Cost,
     /// The cost of the result.
-    pub after: Cost,
+    pub(crate) after: Cost,
     /// What each pass did.
-    pub passes: &'a [Record],
+    pub(crate) passes: &'a [Record],
     /// How the result was checked.
-    pub verification: Verification,
+    pub(crate) verification: Verification,
 }
 
 /// How a result was checked.
 #[derive(Serialize)]
-pub struct Verification {
+pub(crate) struct Verification {
     executed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     on: Option<String>,
@@ -203,22 +208,31 @@ pub struct Verification {
     not_executed_because: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evaluation: Option<Evaluation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<f64>,
 }
 
 impl Verification {
     /// Not executed, with the reason.
-    pub fn skipped(why: &str) -> Self {
+    pub(crate) fn skipped(why: &str) -> Self {
         let why = Some(why.to_owned());
-        Self { executed: false, on: None, not_executed_because: why, evaluation: None }
+        Self {
+            executed: false,
+            on: None,
+            not_executed_because: why,
+            evaluation: None,
+            allowed: None,
+        }
     }
 
-    /// Executed on `source`.
-    pub fn done(source: &str, evaluation: Evaluation) -> Self {
+    /// Executed on `source`, with differences up to `allowed`.
+    pub(crate) fn done(source: &str, evaluation: Evaluation, allowed: f64) -> Self {
         Self {
             executed: true,
             on: Some(source.to_owned()),
             not_executed_because: None,
             evaluation: Some(evaluation),
+            allowed: Some(allowed),
         }
     }
 }
@@ -232,7 +246,7 @@ struct OptimizeJson<'a> {
 }
 
 /// Prints what `optimize` did.
-pub fn optimize(report: &OptimizeReport, explain: bool, as_json: bool) {
+pub(crate) fn optimize(report: &OptimizeReport, explain: bool, as_json: bool) {
     let passes: Vec<PassReport> = report.passes.iter().map(PassReport::from).collect();
     if as_json {
         let (before, after) = (report.before, report.after);
@@ -267,8 +281,10 @@ fn verification_line(verification: &Verification) -> String {
         return format!("validated, not executed: {why}");
     };
     let on = verification.on.as_deref().unwrap_or_default();
-    let error = evaluation.max_rel();
-    format!("validated and executed on {on}: largest relative difference {error:.1e}")
+    let (error, allowed) = (evaluation.max_rel(), verification.allowed.unwrap_or_default());
+    format!(
+        "validated and executed on {on}: largest relative difference {error:.1e}, allowed {allowed:.1e}"
+    )
 }
 
 #[derive(Serialize)]
@@ -280,7 +296,7 @@ struct VerifyJson<'a> {
 }
 
 /// Prints how two models compare.
-pub fn verify(reference: &Reference, evaluation: &Evaluation, as_json: bool) {
+pub(crate) fn verify(reference: &Reference, evaluation: &Evaluation, as_json: bool) {
     if as_json {
         let report = VerifyJson {
             samples: reference.samples(),
@@ -313,7 +329,7 @@ struct PlanJson {
 }
 
 /// Prints the groups of coupled channels.
-pub fn prune_plan(analysis: &Analysis, as_json: bool) {
+pub(crate) fn prune_plan(analysis: &Analysis, as_json: bool) {
     if as_json {
         return json("prune-plan", &PlanJson { text: analysis.to_string() });
     }

@@ -37,7 +37,11 @@ impl Run {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         // The width of the folder's name decides where a message is wrapped: undo the wrapping.
-        let lines: Vec<&str> = self.stderr.lines().map(|line| line.trim_matches([' ', '│', '╰', '├', '─', '▶'])).collect();
+        let lines: Vec<&str> = self
+            .stderr
+            .lines()
+            .map(|line| line.trim_matches([' ', '│', '╰', '├', '─', '▶']))
+            .collect();
         lines.join(" ").replace(&folder.display().to_string(), "FOLDER").trim().to_owned()
     }
 }

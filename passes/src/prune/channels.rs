@@ -11,6 +11,26 @@ pass! {
     /// them have the largest norm. What can't be followed stays, with a reason.
     ///
     /// y = W₂ · f(W₁ · x) without channel c: W₁ loses row c, W₂ loses column c.
+    ///
+    /// ```onnx
+    /// g (float[1,1,2,2] x) => (float[1,2,2,2] y)
+    /// <float[4,1,1,1] w1 = {4, -1, 3, -2}, float[2,4,1,1] w2 = {1, 2, 3, 4, 5, 6, 7, 8}>
+    /// {
+    ///     a = Conv(x, w1)
+    ///     b = Relu(a)
+    ///     y = Conv(b, w2)
+    /// }
+    /// ```
+    /// becomes
+    /// ```onnx
+    /// g (float[1,1,2,2] x) => (float[1,2,2,2] y)
+    /// <float[3,1,1,1] w1 = {4, 3, -2}, float[2,3,1,1] w2 = {1, 3, 4, 5, 7, 8}>
+    /// {
+    ///     a = Conv(x, w1)
+    ///     b = Relu(a)
+    ///     y = Conv(b, w2)
+    /// }
+    /// ```
     pub struct PruneChannels {
         /// The share of each group that goes, from 0 to 1.
         pub ratio: f64,

@@ -43,10 +43,12 @@ impl QuantizationPlan {
         }
         for bias in &self.biases {
             let tensor = graph.find(&bias.name).and_then(|id| graph.constant(id));
-            let Some(quantized) = tensor.and_then(|tensor| quantize_bias(tensor, &bias.scales)) else {
+            let Some(quantized) = tensor.and_then(|tensor| quantize_bias(tensor, &bias.scales))
+            else {
                 continue;
             };
-            let node = dequantize(&mut patch, &bias.name, quantized, &bias.scales).attribute("axis", 0);
+            let node =
+                dequantize(&mut patch, &bias.name, quantized, &bias.scales).attribute("axis", 0);
             let dequantized = patch.node(node);
             read(&mut patch, graph, &bias.reader, dequantized);
         }
@@ -128,14 +130,20 @@ struct Pairs(BTreeMap<String, (Operand, Operand)>);
 
 impl Pairs {
     /// Puts a `QuantizeLinear` and a `DequantizeLinear` behind `operand`.
-    fn insert(&mut self, patch: &mut Patch, value: &ValueQuantization, operand: Operand) -> Operand {
+    fn insert(
+        &mut self,
+        patch: &mut Patch,
+        value: &ValueQuantization,
+        operand: Operand,
+    ) -> Operand {
         let owner = value.shares.as_ref().unwrap_or(&value.name);
         let (scale, zero_point) = *self.0.entry(owner.clone()).or_insert_with(|| {
             let scale = patch.initializer(format!("{owner}_scale"), Tensor::scalar(value.scale));
             let zero_point = Tensor::scalar(value.zero_point as u8);
             (scale, patch.initializer(format!("{owner}_zero_point"), zero_point))
         });
-        let quantized = patch.node(quantization("QuantizeLinear", &value.name, operand, scale, zero_point));
+        let quantized =
+            patch.node(quantization("QuantizeLinear", &value.name, operand, scale, zero_point));
         patch.node(quantization("DequantizeLinear", &value.name, quantized, scale, zero_point))
     }
 }
@@ -156,7 +164,8 @@ fn dequantize(patch: &mut Patch, name: &str, quantized: Tensor, scales: &[f32]) 
     let quantized = patch.initializer(format!("{name}_quantized"), quantized);
     let scale = patch.initializer(format!("{name}_scale"), Tensor::vector(scales));
     let node = NewNode::new("DequantizeLinear").input(quantized).input(scale);
-    node.named(format!("{name}_DequantizeLinear")).output_name(format!("{name}_DequantizeLinear_Output"))
+    node.named(format!("{name}_DequantizeLinear"))
+        .output_name(format!("{name}_DequantizeLinear_Output"))
 }
 
 fn read(patch: &mut Patch, graph: &Graph, reader: &Reader, operand: Operand) {

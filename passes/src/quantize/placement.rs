@@ -57,7 +57,9 @@ type Reason = Cow<'static, str>;
 pub(super) fn support(graph: &Graph, id: NodeId) -> Support {
     let node = &graph[id];
     if !node.is_standard() {
-        return Support::Float(format!("operators of domain `{}` are not quantized", node.domain).into());
+        return Support::Float(
+            format!("operators of domain `{}` are not quantized", node.domain).into(),
+        );
     }
     let found = match node.op_type.as_str() {
         "Conv" => conv(graph, node),
@@ -70,8 +72,8 @@ pub(super) fn support(graph: &Graph, id: NodeId) -> Support {
         "AveragePool" => average_pool(node),
         "MaxPool" => max_pool(node),
         "Resize" => resize(node),
-        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand" | "Slice" | "Split"
-        | "Gather" | "DepthToSpace" | "ReduceMax" => Ok(Support::Movement),
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand" | "Slice"
+        | "Split" | "Gather" | "DepthToSpace" | "ReduceMax" => Ok(Support::Movement),
         "Relu" => Ok(Support::Limits(Limits { low: 0.0, high: f32::INFINITY })),
         "Clip" => clip(graph, node),
         "Softmax" => Err("a step of 1/256 is too coarse for the tail of Softmax".into()),

@@ -218,8 +218,10 @@ impl<'a> Planner<'a> {
             self.graph.producer(input)
         });
         let computes = |head: &NodeId| {
-            let computes =
-                matches!(self.support(*head), Support::Product(_) | Support::Arithmetic { fixed: None });
+            let computes = matches!(
+                self.support(*head),
+                Support::Product(_) | Support::Arithmetic { fixed: None }
+            );
             computes && self.is_integer(*head)
         };
         match producer.filter(computes) {
@@ -363,7 +365,9 @@ impl<'a> Planner<'a> {
         let origin = self.origin(value);
         let name = self.graph.value(origin).name();
         let maker = self.graph.producer(origin).filter(|&maker| self.is_integer(maker));
-        if let Some(Support::Arithmetic { fixed: Some(parameters) }) = maker.map(|id| self.support(id)) {
+        if let Some(Support::Arithmetic { fixed: Some(parameters) }) =
+            maker.map(|id| self.support(id))
+        {
             return Ok(*parameters);
         }
         let found = self.calibration.parameters(name);
@@ -406,7 +410,8 @@ impl Planner<'_> {
         }
         let made = self.order.iter().flat_map(|&id| self.graph[id].outputs().iter().flatten());
         let values = self.graph.inputs().iter().chain(made).copied();
-        let values = values.filter(|id| wanted[id.index()]).filter_map(|id| self.value(id)).collect();
+        let values =
+            values.filter(|id| wanted[id.index()]).filter_map(|id| self.value(id)).collect();
         let (weights, biases) = self.constants();
         let place = |&id: &NodeId| placement(self.graph, id, self.float[id.index()].as_deref());
         QuantizationPlan {
@@ -492,7 +497,9 @@ impl fmt::Display for QuantizationPlan {
             write!(f, "value `{name}`: {elem_type}, ")?;
             match shares {
                 Some(origin) => writeln!(f, "scale and zero point of `{origin}`")?,
-                None => writeln!(f, "scale {scale}, zero point {zero_point}, observed {min} to {max}")?,
+                None => {
+                    writeln!(f, "scale {scale}, zero point {zero_point}, observed {min} to {max}")?
+                }
             }
         }
         for WeightQuantization { name, axis, scales, readers: _ } in &self.weights {
@@ -511,5 +518,7 @@ impl fmt::Display for QuantizationPlan {
 }
 
 fn ends(scales: &[f32]) -> (f32, f32) {
-    scales.iter().fold((f32::INFINITY, 0.0), |(least, most), &scale| (least.min(scale), most.max(scale)))
+    scales
+        .iter()
+        .fold((f32::INFINITY, 0.0), |(least, most), &scale| (least.min(scale), most.max(scale)))
 }

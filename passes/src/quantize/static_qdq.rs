@@ -31,7 +31,10 @@ impl Pass for QuantizeStaticQdq {
         plan.apply(model)?;
         let record = context.record(&Self::INFO);
         record.rewrites += plan.integer_nodes();
-        plan.nodes.into_iter().filter_map(|node| node.reason).for_each(|reason| record.skip(reason));
+        plan.nodes
+            .into_iter()
+            .filter_map(|node| node.reason)
+            .for_each(|reason| record.skip(reason));
         Ok(())
     }
 }

@@ -17,6 +17,14 @@ pub(super) fn unary(site: &mut Site<'_>) -> &'static str {
     UNALIGNED
 }
 
+/// Of the second input only the element type is read.
+pub(super) fn cast_like(site: &mut Site<'_>) -> &'static str {
+    if let Some((like, rank)) = site.input(1) {
+        (0..rank).for_each(|axis| site.free(Axis::new(like, axis)));
+    }
+    unary(site)
+}
+
 /// Shapes align at the right; what has extent 1 is read by every element of the output.
 pub(super) fn broadcast(site: &mut Site<'_>) -> &'static str {
     let Some((y, rank)) = site.output(0) else { return UNALIGNED };

@@ -50,6 +50,7 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where" | "Xor" => {
             elementwise::broadcast(site)
         }
+        "CastLike" => elementwise::cast_like(site),
         "Constant" => join::constant(site),
         "Concat" => join::concat(site),
         "Split" => join::split(site),

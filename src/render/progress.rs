@@ -1,0 +1,25 @@
+//! Talk on long work, for a person at a terminal.
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// Says what goes on until it is dropped; silent when standard error is no terminal.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Starts to say `what`.
+    pub(crate) fn start(what: String) -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
