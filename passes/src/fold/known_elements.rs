@@ -50,7 +50,7 @@ impl Rule for FoldKnownElements {
         }
         for id in outputs {
             require(!graph.value(id).is_output(), "a graph output can't be an initializer")?;
-            let tensor = data(graph, id).or_skip("the elements do not fit the type")?;
+            let tensor = data(graph, id).or_no_match()?;
             let initializer = patch.initializer(graph.value(id).name(), tensor);
             patch.replace(id, initializer);
         }

@@ -254,7 +254,8 @@ pub(super) fn added_bytes(graph: &Graph, id: NodeId) -> u64 {
     inputs.sort_unstable();
     inputs.dedup();
     let own = |&input: &ValueId| graph.consumers(input).all(|reader| reader == id);
-    let saved: u64 = inputs.into_iter().filter(own).filter_map(|input| byte_len(graph, input)).sum();
+    let saved: u64 =
+        inputs.into_iter().filter(own).filter_map(|input| byte_len(graph, input)).sum();
     added.saturating_sub(saved)
 }
 

@@ -20,7 +20,7 @@ crate::pass! {
     /// g (float[1,6] x) => (float[1,2] y)
     /// <int64[3] parts_sizes = {2, 2, 2}>
     /// {
-    ///     a, parts, b = Split<axis = 1>(x, parts_sizes)
+    ///     a, parts_2, b = Split<axis = 1>(x, parts_sizes)
     ///     y = Add(a, b)
     /// }
     /// ```
