@@ -27,14 +27,16 @@ impl QuantizationPlan {
     /// Weights and biases.
     fn constants(&self, graph: &Graph) -> Patch {
         let mut patch = Patch::default();
+        let mut names = NodeNames::new(graph);
         for weights in &self.weights {
             let tensor = graph.find(&weights.name).and_then(|id| graph.constant(id));
             let quantized =
                 tensor.and_then(|tensor| quantize_weights(tensor, weights.axis, &weights.scales));
             let Some(quantized) = quantized else { continue };
             let zero_point = Tensor::vector(&vec![0i8; weights.scales.len()]);
-            let node = dequantize(&mut patch, &weights.name, quantized, &weights.scales)
-                .attribute("axis", weights.axis as i64);
+            let node =
+                dequantize(&mut patch, &mut names, &weights.name, quantized, &weights.scales)
+                    .attribute("axis", weights.axis as i64);
             let zero_point = patch.initializer(format!("{}_zero_point", weights.name), zero_point);
             let dequantized = patch.node(node.input(zero_point));
             for reader in &weights.readers {
@@ -47,8 +49,8 @@ impl QuantizationPlan {
             else {
                 continue;
             };
-            let node =
-                dequantize(&mut patch, &bias.name, quantized, &bias.scales).attribute("axis", 0);
+            let node = dequantize(&mut patch, &mut names, &bias.name, quantized, &bias.scales)
+                .attribute("axis", 0);
             let dequantized = patch.node(node);
             read(&mut patch, graph, &bias.reader, dequantized);
         }
@@ -59,7 +61,7 @@ impl QuantizationPlan {
     /// that the value can move behind the pair.
     fn activations(&self, graph: &Graph) -> Patch {
         let mut patch = Patch::default();
-        let mut pairs = Pairs::default();
+        let mut pairs = Pairs { parameters: BTreeMap::new(), names: NodeNames::new(graph) };
         let mut remade: BTreeSet<NodeId> = BTreeSet::new();
         let mut inputs: BTreeMap<ValueId, Operand> = BTreeMap::new();
         for value in &self.values {
@@ -124,9 +126,12 @@ fn remake(
     }
 }
 
-/// The initializers of the scale and zero point of every value, shared where values share them.
-#[derive(Default)]
-struct Pairs(BTreeMap<String, (Operand, Operand)>);
+/// The pairs inserted so far.
+struct Pairs {
+    /// The initializers of scale and zero point, by the value they belong to.
+    parameters: BTreeMap<String, (Operand, Operand)>,
+    names: NodeNames,
+}
 
 impl Pairs {
     /// Puts a `QuantizeLinear` and a `DequantizeLinear` behind `operand`.
@@ -137,35 +142,52 @@ impl Pairs {
         operand: Operand,
     ) -> Operand {
         let owner = value.shares.as_ref().unwrap_or(&value.name);
-        let (scale, zero_point) = *self.0.entry(owner.clone()).or_insert_with(|| {
+        let (scale, zero_point) = *self.parameters.entry(owner.clone()).or_insert_with(|| {
             let scale = patch.initializer(format!("{owner}_scale"), Tensor::scalar(value.scale));
             let zero_point = Tensor::scalar(value.zero_point as u8);
             (scale, patch.initializer(format!("{owner}_zero_point"), zero_point))
         });
-        let quantized =
-            patch.node(quantization("QuantizeLinear", &value.name, operand, scale, zero_point));
-        patch.node(quantization("DequantizeLinear", &value.name, quantized, scale, zero_point))
+        let mut operand = operand;
+        for op_type in ["QuantizeLinear", "DequantizeLinear"] {
+            let name = format!("{}_{op_type}", value.name);
+            let node = NewNode::new(op_type).input(operand).input(scale).input(zero_point);
+            let node = node.output_name(format!("{name}_Output")).named(self.names.fresh(name));
+            operand = patch.node(node);
+        }
+        operand
     }
 }
 
-fn quantization(
-    op_type: &str,
-    value: &str,
-    operand: Operand,
-    scale: Operand,
-    zero_point: Operand,
-) -> NewNode {
-    let node = NewNode::new(op_type).input(operand).input(scale).input(zero_point);
-    node.named(format!("{value}_{op_type}")).output_name(format!("{value}_{op_type}_Output"))
+/// The names of nodes, which must differ.
+struct NodeNames(BTreeSet<String>);
+
+impl NodeNames {
+    fn new(graph: &Graph) -> Self {
+        Self(graph.nodes().map(|(_, node)| node.name.clone()).collect())
+    }
+
+    fn fresh(&mut self, base: String) -> String {
+        let numbered = (1..).map(|number: usize| format!("{base}_{number}"));
+        let mut candidates = std::iter::once(base.clone()).chain(numbered);
+        let name = candidates.find(|name| !self.0.contains(name)).unwrap_or(base);
+        self.0.insert(name.clone());
+        name
+    }
 }
 
 /// A `DequantizeLinear` of a constant per channel, without zero point and axis.
-fn dequantize(patch: &mut Patch, name: &str, quantized: Tensor, scales: &[f32]) -> NewNode {
+fn dequantize(
+    patch: &mut Patch,
+    names: &mut NodeNames,
+    name: &str,
+    quantized: Tensor,
+    scales: &[f32],
+) -> NewNode {
     let quantized = patch.initializer(format!("{name}_quantized"), quantized);
     let scale = patch.initializer(format!("{name}_scale"), Tensor::vector(scales));
     let node = NewNode::new("DequantizeLinear").input(quantized).input(scale);
-    node.named(format!("{name}_DequantizeLinear"))
-        .output_name(format!("{name}_DequantizeLinear_Output"))
+    let name = format!("{name}_DequantizeLinear");
+    node.output_name(format!("{name}_Output")).named(names.fresh(name))
 }
 
 fn read(patch: &mut Patch, graph: &Graph, reader: &Reader, operand: Operand) {
@@ -179,4 +201,247 @@ fn apply(graph: &mut Graph, patch: Patch) -> Result<(), PassError> {
     let pass = QuantizeStaticQdq::INFO.name;
     graph.apply(patch).map_err(|source| PassError::Patch { pass, source })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{quantize, sqnr_db};
+    use insta::assert_snapshot;
+
+    #[test]
+    fn a_pair_stands_behind_the_unit_and_before_the_output() {
+        let source = "
+            g (float[1,2,4,4] x) => (float[1,1,4,4] y)
+            <float[2,2,1,1] w1 = {127, 0, 0, 254}, float[2] b1 = {1, 2}, float[1,2,1,1] w2 = {1, 127}>
+            {
+                c = Conv(x, w1, b1)
+                r = Relu(c)
+                y = Conv(r, w2)
+            }
+        ";
+        assert_snapshot!(quantize(source, &[("r", 0.0, 510.0)]), @r"
+        g (float[1,2,4,4] x) => (float[1,1,4,4] y)
+        <int8[2,2,1,1] w1_quantized = {127, 0, 0, 127}, float[2] w1_scale = {1, 2},
+            int8[2] w1_zero_point = {0, 0}, int8[1,2,1,1] w2_quantized = {1, 127}, float[1] w2_scale = {1},
+            int8[1] w2_zero_point = {0}, int32[2] b1_quantized = {1, 1}, float[2] b1_scale = {1, 2},
+            float x_scale = {1}, uint8 x_zero_point = {128}, float r_scale = {2}, uint8 r_zero_point = {0},
+            float y_scale = {1}, uint8 y_zero_point = {128}>
+        {
+            w1_DequantizeLinear_Output = DequantizeLinear <axis = 0> (w1_quantized, w1_scale, w1_zero_point)
+            b1_DequantizeLinear_Output = DequantizeLinear <axis = 0> (b1_quantized, b1_scale)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            c = Conv(x_DequantizeLinear_Output, w1_DequantizeLinear_Output, b1_DequantizeLinear_Output)
+            r_float = Relu(c)
+            r_QuantizeLinear_Output = QuantizeLinear(r_float, r_scale, r_zero_point)
+            r = DequantizeLinear(r_QuantizeLinear_Output, r_scale, r_zero_point)
+            w2_DequantizeLinear_Output = DequantizeLinear <axis = 0> (w2_quantized, w2_scale, w2_zero_point)
+            y_float = Conv(r, w2_DequantizeLinear_Output)
+            y_QuantizeLinear_Output = QuantizeLinear(y_float, y_scale, y_zero_point)
+            y = DequantizeLinear(y_QuantizeLinear_Output, y_scale, y_zero_point)
+        }
+        ");
+    }
+
+    #[test]
+    fn all_readers_of_a_value_share_one_pair() {
+        let source = "
+            g (float[1,1,4,4] x) => (float[1,1,4,4] c, float[1,1,4,4] t, float[1,1,2,2] y)
+            <float[1,1,1,1] w = {127}>
+            {
+                c = Conv(x, w)
+                t = Tanh(c)
+                p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(c)
+                y = Conv(p, w)
+            }
+        ";
+        assert_snapshot!(quantize(source, &[]), @r"
+        g (float[1,1,4,4] x) => (float[1,1,4,4] c, float[1,1,4,4] t, float[1,1,2,2] y)
+        <int8[1,1,1,1] w_quantized = {127}, float[1] w_scale = {1}, int8[1] w_zero_point = {0},
+            float x_scale = {1}, uint8 x_zero_point = {128}, float c_scale = {1},
+            uint8 c_zero_point = {128}, float y_scale = {1}, uint8 y_zero_point = {128}>
+        {
+            w_DequantizeLinear_Output = DequantizeLinear <axis = 0> (w_quantized, w_scale, w_zero_point)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            c_float = Conv(x_DequantizeLinear_Output, w_DequantizeLinear_Output)
+            c_QuantizeLinear_Output = QuantizeLinear(c_float, c_scale, c_zero_point)
+            c = DequantizeLinear(c_QuantizeLinear_Output, c_scale, c_zero_point)
+            t = Tanh(c)
+            p_float = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c)
+            p_QuantizeLinear_Output = QuantizeLinear(p_float, c_scale, c_zero_point)
+            p = DequantizeLinear(p_QuantizeLinear_Output, c_scale, c_zero_point)
+            y_float = Conv(p, w_DequantizeLinear_Output)
+            y_QuantizeLinear_Output = QuantizeLinear(y_float, y_scale, y_zero_point)
+            y = DequantizeLinear(y_QuantizeLinear_Output, y_scale, y_zero_point)
+        }
+        ");
+    }
+
+    #[test]
+    fn the_last_gemm_writes_floats() {
+        let source = "
+            g (float[1,2] x) => (float[1,2] y)
+            <float[2,2] w = {127, 1, 254, 1}, float[2] b = {1, 2}>
+            {
+                y = Gemm(x, w, b)
+            }
+        ";
+        assert_snapshot!(quantize(source, &[]), @r"
+        g (float[1,2] x) => (float[1,2] y)
+        <int8[2,2] w_quantized = {64, 127, 127, 127}, float[2] w_scale = {2, 0.007874016},
+            int8[2] w_zero_point = {0, 0}, int32[2] b_quantized = {0, 254},
+            float[2] b_scale = {2, 0.007874016}, float x_scale = {1}, uint8 x_zero_point = {128}>
+        {
+            w_DequantizeLinear_Output = DequantizeLinear <axis = 1> (w_quantized, w_scale, w_zero_point)
+            b_DequantizeLinear_Output = DequantizeLinear <axis = 0> (b_quantized, b_scale)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            y = Gemm(x_DequantizeLinear_Output, w_DequantizeLinear_Output, b_DequantizeLinear_Output)
+        }
+        ");
+    }
+
+    #[test]
+    fn constants_of_several_readers_have_names_of_their_own() {
+        let source = "
+            g (float[1,2] x) => (float[1,2] y)
+            <float[2,2] w = {127, 1, 254, 1}, float[2] b = {1, 2}>
+            {
+                h = Gemm(x, w, b)
+                y = Gemm<transB = 1>(h, w, b)
+            }
+        ";
+        assert_snapshot!(quantize(source, &[]), @r"
+        g (float[1,2] x) => (float[1,2] y)
+        <int8[2,2] w_quantized = {64, 127, 127, 127}, float[2] w_scale = {2, 0.007874016},
+            int8[2] w_zero_point = {0, 0}, int8[2,2] w_quantized_1 = {127, 1, 127, 0},
+            float[2] w_scale_1 = {1, 2}, int8[2] w_zero_point_1 = {0, 0}, int32[2] b_quantized = {0, 254},
+            float[2] b_scale = {2, 0.007874016}, int32[2] b_quantized_1 = {1, 1},
+            float[2] b_scale_1 = {1, 2}, float x_scale = {1}, uint8 x_zero_point = {128},
+            float h_scale = {1}, uint8 h_zero_point = {128}>
+        {
+            w_DequantizeLinear_Output = DequantizeLinear <axis = 1> (w_quantized, w_scale, w_zero_point)
+            b_DequantizeLinear_Output = DequantizeLinear <axis = 0> (b_quantized, b_scale)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            h_float = Gemm(x_DequantizeLinear_Output, w_DequantizeLinear_Output, b_DequantizeLinear_Output)
+            h_QuantizeLinear_Output = QuantizeLinear(h_float, h_scale, h_zero_point)
+            h = DequantizeLinear(h_QuantizeLinear_Output, h_scale, h_zero_point)
+            w_DequantizeLinear_Output_1 = DequantizeLinear <axis = 0> (w_quantized_1, w_scale_1, w_zero_point_1)
+            b_DequantizeLinear_Output_1 = DequantizeLinear <axis = 0> (b_quantized_1, b_scale_1)
+            y = Gemm <transB = 1> (h, w_DequantizeLinear_Output_1, b_DequantizeLinear_Output_1)
+        }
+        ");
+    }
+
+    #[test]
+    fn each_part_of_a_split_has_its_pair() {
+        let source = "
+            g (float[1,2,2,2] x) => (float[1,1,2,2] y, float[1,1,2,2] z)
+            <float[2,2,1,1] w1 = {127, 0, 0, 127}, float[1,1,1,1] w2 = {127}>
+            {
+                c = Conv(x, w1)
+                a, b = Split<axis = 1, num_outputs = 2>(c)
+                y = Conv(a, w2)
+                z = Tanh(b)
+            }
+        ";
+        assert_snapshot!(quantize(source, &[]), @r"
+        g (float[1,2,2,2] x) => (float[1,1,2,2] y, float[1,1,2,2] z)
+        <int8[2,2,1,1] w1_quantized = {127, 0, 0, 127}, float[2] w1_scale = {1, 1},
+            int8[2] w1_zero_point = {0, 0}, int8[1,1,1,1] w2_quantized = {127}, float[1] w2_scale = {1},
+            int8[1] w2_zero_point = {0}, float x_scale = {1}, uint8 x_zero_point = {128},
+            float c_scale = {1}, uint8 c_zero_point = {128}, float y_scale = {1},
+            uint8 y_zero_point = {128}>
+        {
+            w1_DequantizeLinear_Output = DequantizeLinear <axis = 0> (w1_quantized, w1_scale, w1_zero_point)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            c_float = Conv(x_DequantizeLinear_Output, w1_DequantizeLinear_Output)
+            c_QuantizeLinear_Output = QuantizeLinear(c_float, c_scale, c_zero_point)
+            c = DequantizeLinear(c_QuantizeLinear_Output, c_scale, c_zero_point)
+            a_float, a_float_1 = Split <axis = 1, num_outputs = 2> (c)
+            a_QuantizeLinear_Output = QuantizeLinear(a_float, c_scale, c_zero_point)
+            a = DequantizeLinear(a_QuantizeLinear_Output, c_scale, c_zero_point)
+            b_QuantizeLinear_Output = QuantizeLinear(a_float_1, c_scale, c_zero_point)
+            b = DequantizeLinear(b_QuantizeLinear_Output, c_scale, c_zero_point)
+            w2_DequantizeLinear_Output = DequantizeLinear <axis = 0> (w2_quantized, w2_scale, w2_zero_point)
+            y_float = Conv(a, w2_DequantizeLinear_Output)
+            y_QuantizeLinear_Output = QuantizeLinear(y_float, y_scale, y_zero_point)
+            y = DequantizeLinear(y_QuantizeLinear_Output, y_scale, y_zero_point)
+            z = Tanh(b)
+        }
+        ");
+    }
+
+    #[test]
+    fn a_subgraph_reads_what_is_quantized() {
+        let source = "
+            g (float[1,1,2,2] x, bool k) => (float[1,1,2,2] y, float[1,1,2,2] z)
+            <float[1,1,1,1] w = {127}>
+            {
+                c = Conv(x, w)
+                y = Conv(c, w)
+                z = If (k) <
+                    then_branch = t () => (float[1,1,2,2] p) { p = Tanh(c) },
+                    else_branch = e () => (float[1,1,2,2] q) { q = Identity(c) }
+                >
+            }
+        ";
+        assert_snapshot!(quantize(source, &[]), @r"
+        g (float[1,1,2,2] x, bool k) => (float[1,1,2,2] y, float[1,1,2,2] z)
+        <int8[1,1,1,1] w_quantized = {127}, float[1] w_scale = {1}, int8[1] w_zero_point = {0},
+            float x_scale = {1}, uint8 x_zero_point = {128}, float c_scale = {1},
+            uint8 c_zero_point = {128}, float y_scale = {1}, uint8 y_zero_point = {128}>
+        {
+            w_DequantizeLinear_Output = DequantizeLinear <axis = 0> (w_quantized, w_scale, w_zero_point)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            c_float = Conv(x_DequantizeLinear_Output, w_DequantizeLinear_Output)
+            c_QuantizeLinear_Output = QuantizeLinear(c_float, c_scale, c_zero_point)
+            c = DequantizeLinear(c_QuantizeLinear_Output, c_scale, c_zero_point)
+            y_float = Conv(c, w_DequantizeLinear_Output)
+            y_QuantizeLinear_Output = QuantizeLinear(y_float, y_scale, y_zero_point)
+            y = DequantizeLinear(y_QuantizeLinear_Output, y_scale, y_zero_point)
+            z = If(k) <
+                then_branch = t () => (float[1,1,2,2] p)
+                {
+                    p = Tanh(c)
+                },
+                else_branch = e () => (float[1,1,2,2] q)
+                {
+                    q = Identity(c)
+                }
+            >
+        }
+        ");
+    }
+
+    #[test]
+    fn a_quantized_network_computes_nearly_the_same() {
+        let found = sqnr_db(
+            "
+            g (float[4,3,16,16] x) => (float[4,5] y, float[4,8,8,8] m)
+            <float[8,3,3,3] w1, float[8] b1, float[8,1,3,3] w2, float[8] b2, float[8,8,1,1] w3,
+             float[5,16] w4, float[5] b4, float low = {0}, float high = {6}>
+            {
+                c1 = Conv<pads = [1, 1, 1, 1]>(x, w1, b1)
+                r1 = Clip(c1, low, high)
+                p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(r1)
+                c2 = Conv<group = 8, pads = [1, 1, 1, 1]>(p, w2, b2)
+                s = Sigmoid(c2)
+                silu = Mul(c2, s)
+                c3 = Conv(silu, w3)
+                a = Add(c3, p)
+                m = Relu(a)
+                j = Concat<axis = 1>(m, silu)
+                pool = GlobalAveragePool(j)
+                f = Flatten(pool)
+                y = Gemm<transB = 1>(f, w4, b4)
+            }
+        ",
+        );
+        assert!(found.iter().all(|&sqnr_db| sqnr_db > 30.0), "{found:?}");
+    }
 }

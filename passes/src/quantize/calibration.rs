@@ -144,3 +144,55 @@ impl<'a> Batches<'a> {
         self.samples.iter().map(part).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::model;
+    use super::*;
+
+    const RELU: &str = "
+        g (float[{N},2] x, float[2] shift) => (float[{N},2] y)
+        {
+            s = Add(x, shift)
+            y = Relu(s)
+        }
+    ";
+
+    fn ranges(batch: &str, samples: &[f32]) -> Calibration {
+        let model = model(&RELU.replace("{N}", batch));
+        let inputs = BTreeMap::from([
+            ("x".to_owned(), Tensor::new(&[samples.len() as i64 / 2, 2], samples)),
+            ("shift".to_owned(), Tensor::vector(&[0.0f32, 1.0])),
+        ]);
+        Calibration::collect(&model, &inputs).expect("the model runs")
+    }
+
+    #[test]
+    fn every_value_has_the_range_of_all_samples() {
+        let samples = [1.0, 2.0, -3.0, 4.0, 0.5, -6.0];
+        for batch in ["N", "1", "2", "3"] {
+            let found = ranges(batch, &samples);
+            assert_eq!(found.range("x"), Some(Range { min: -6.0, max: 4.0 }));
+            assert_eq!(found.range("shift"), Some(Range { min: 0.0, max: 1.0 }));
+            assert_eq!(found.range("s"), Some(Range { min: -5.0, max: 5.0 }));
+            assert_eq!(found.range("y"), Some(Range { min: 0.0, max: 5.0 }));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_makes_the_range_infinite() {
+        let found = ranges("N", &[1.0, f32::NAN, 0.0, 1.0]);
+        assert_eq!(found.parameters("x"), Err(NoParameters::Range(RangeError::NotFinite)));
+    }
+
+    #[test]
+    fn no_samples_are_refused() {
+        let model = model(&RELU.replace("{N}", "N"));
+        let inputs = BTreeMap::from([
+            ("x".to_owned(), Tensor::new::<f32>(&[0, 2], &[])),
+            ("shift".to_owned(), Tensor::vector(&[0.0f32, 1.0])),
+        ]);
+        let error = Calibration::collect(&model, &inputs).expect_err("there is nothing to run");
+        assert!(error.to_string().contains("there are no samples"), "{error}");
+    }
+}

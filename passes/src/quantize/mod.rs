@@ -9,8 +9,11 @@ mod apply;
 mod calibration;
 mod placement;
 mod plan;
+mod planner;
 mod range;
 mod static_qdq;
+#[cfg(test)]
+mod testing;
 mod weight;
 
 pub use calibration::{Calibration, NoParameters};

@@ -27,7 +27,7 @@ impl Pass for QuantizeStaticQdq {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
-        let plan = QuantizationPlan::new(&model.graph, &self.calibration, &self.options);
+        let plan = QuantizationPlan::of_model(model, &self.calibration, &self.options);
         plan.apply(model)?;
         let record = context.record(&Self::INFO);
         record.rewrites += plan.integer_nodes();
@@ -36,5 +36,51 @@ impl Pass for QuantizeStaticQdq {
             .filter_map(|node| node.reason)
             .for_each(|reason| record.skip(reason));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{calibration, model};
+    use super::*;
+    use insta::assert_snapshot;
+
+    const SOURCE: &str = "
+        g (float[1,2] x) => (float[1,2] y)
+        <float[2,2] w = {127, 1, 254, 1}>
+        {
+            p = MatMul(x, w)
+            y = Tanh(p)
+        }
+    ";
+
+    #[test]
+    fn without_calibration_nothing_changes() {
+        assert_snapshot!(crate::testing::rewrite(&QuantizeStaticQdq::default(), SOURCE), @r"
+        quantize-static-qdq: 0 rewrites
+        skipped 1: ONNX Runtime computes Tanh in floating point
+        skipped 1: `x` was not observed
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn with_calibration_it_is_done_once() {
+        let calibration = calibration(&model(SOURCE), &[]);
+        let pass = QuantizeStaticQdq { calibration, options: QuantizeOptions::default() };
+        assert_snapshot!(crate::testing::rewrite(&pass, SOURCE), @r"
+        quantize-static-qdq: 1 rewrites
+        skipped 1: ONNX Runtime computes Tanh in floating point
+        g (float[1,2] x) => (float[1,2] y)
+        <int8[2,2] w_quantized = {64, 127, 127, 127}, float[2] w_scale = {2, 0.007874016},
+            int8[2] w_zero_point = {0, 0}, float x_scale = {1}, uint8 x_zero_point = {128}>
+        {
+            w_DequantizeLinear_Output = DequantizeLinear <axis = 1> (w_quantized, w_scale, w_zero_point)
+            x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
+            x_DequantizeLinear_Output = DequantizeLinear(x_QuantizeLinear_Output, x_scale, x_zero_point)
+            p = MatMul(x_DequantizeLinear_Output, w_DequantizeLinear_Output)
+            y = Tanh(p)
+        }
+        ");
     }
 }
