@@ -2,6 +2,7 @@
 use crate::guard::{Failure, guarded, reason};
 use crate::signature::Signature;
 use crate::{ExecError, exchange, fused_conv};
+use lapidary_ir::proto::onnx;
 use lapidary_ir::{ElemType, Graph, Model};
 use prost::Message;
 use std::collections::HashMap;
@@ -126,6 +127,7 @@ fn translate(model: &Model) -> Result<tract_onnx::pb::ModelProto, TractError> {
     let mut proto = model.encode();
     let mut data = Vec::new();
     if let Some(graph) = &mut proto.graph {
+        spell_out_zeros(graph);
         data.extend(graph.initializer.iter_mut().map(|tensor| tensor.raw_data.take()));
     }
     let skeleton = proto.encode_to_vec();
@@ -137,6 +139,31 @@ fn translate(model: &Model) -> Result<tract_onnx::pb::ModelProto, TractError> {
         }
     }
     Ok(native)
+}
+
+/// Gives every `ConstantOfShape` without a value the one it has by default: the runtime takes a
+/// double for it, the specification a float.
+fn spell_out_zeros(graph: &mut onnx::GraphProto) {
+    for node in &mut graph.node {
+        for attribute in &mut node.attribute {
+            attribute.g.iter_mut().for_each(|graph| spell_out_zeros(graph));
+        }
+        let standard = matches!(node.domain(), "" | "ai.onnx");
+        if standard && node.op_type() == "ConstantOfShape" && node.attribute.is_empty() {
+            let zero = onnx::TensorProto {
+                dims: vec![1],
+                data_type: Some(ElemType::FLOAT.0),
+                float_data: vec![0.0],
+                ..onnx::TensorProto::default()
+            };
+            node.attribute.push(onnx::AttributeProto {
+                name: Some("value".to_owned()),
+                r#type: Some(onnx::attribute_proto::AttributeType::Tensor as i32),
+                t: Some(Box::new(zero)),
+                ..onnx::AttributeProto::default()
+            });
+        }
+    }
 }
 
 /// Refuses operators the runtime does not have, subgraphs included.

@@ -38,6 +38,7 @@ impl Pass for EliminateCommonSubexpressions {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+        context.record(&Self::INFO);
         let graph = &mut model.graph;
         let mut kept: FxHashMap<u64, Vec<NodeId>> = FxHashMap::default();
         // Inputs come before their readers, so one sweep finds chains of equal nodes.
@@ -169,7 +170,15 @@ mod tests {
                 d = Abs(b)
                 y = Add(c, d)
             }
-        "), @"");
+        "), @r"
+        eliminate-common-subexpressions: 2 rewrites
+        g (float[1,3] x) => (float[1,3] y)
+        {
+            a = LeakyRelu <alpha = 0.5> (x)
+            c = Abs(a)
+            y = Add(c, c)
+        }
+        ");
     }
 
     #[test]
@@ -183,7 +192,10 @@ mod tests {
                 d = Sub(b, a)
                 y = Mul(c, d)
             }
-        "), @"");
+        "), @r"
+        eliminate-common-subexpressions: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -195,18 +207,24 @@ mod tests {
                 b = RandomNormalLike(x)
                 y = Sub(a, b)
             }
-        "), @"");
+        "), @r"
+        eliminate-common-subexpressions: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_two_graph_outputs() {
-        // the graph output has to keep its name
         assert_snapshot!(rewrite(&EliminateCommonSubexpressions {}, "
             g (float[1,3] x) => (float[1,3] y, float[1,3] z)
             {
                 y = Relu(x)
                 z = Relu(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-common-subexpressions: 0 rewrites
+        skipped 1: the graph output has to keep its name
+        unchanged
+        ");
     }
 }

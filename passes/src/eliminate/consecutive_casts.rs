@@ -115,36 +115,47 @@ mod tests {
                 b = Cast<to = 11>(a)
                 y = Cast<to = 1>(b)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-casts: 1 rewrites
+        g (float[3] x) => (float[3] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
     fn keeps_a_pair_that_rounds() {
-        // the type between may lose digits
         assert_snapshot!(rewrite(&EliminateConsecutiveCasts {}, "
             g (float[3] x) => (float[3] y)
             {
                 a = Cast<to = 7>(x)
                 y = Cast<to = 1>(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-casts: 0 rewrites
+        skipped 1: the type between may lose digits
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_pair_through_bool() {
-        // the type between may lose digits
         assert_snapshot!(rewrite(&EliminateConsecutiveCasts {}, "
             g (int64[3] x) => (int64[3] y)
             {
                 a = Cast<to = 9>(x)
                 y = Cast<to = 7>(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-casts: 0 rewrites
+        skipped 1: the type between may lose digits
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_pair_of_unknown_type() {
-        // the type of the input is unknown
         assert_snapshot!(rewrite_unexecuted(&EliminateConsecutiveCasts {}, r#"
             <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
             g (float[3] x) => (float[3] y)
@@ -153,6 +164,10 @@ mod tests {
                 b = Cast<to = 11>(a)
                 y = Cast<to = 1>(b)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-consecutive-casts: 0 rewrites
+        skipped 1: the type of the input is unknown
+        unchanged
+        ");
     }
 }

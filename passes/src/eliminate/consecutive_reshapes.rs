@@ -115,7 +115,13 @@ mod tests {
                 b = Unsqueeze(a, axes)
                 y = Squeeze(b, axes)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-reshapes: 1 rewrites
+        g (float[N,M] x) => (float[N,M] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
@@ -127,12 +133,18 @@ mod tests {
                 a = Reshape(x, shape)
                 y = Unsqueeze(a, axes)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-reshapes: 1 rewrites
+        g (float[N,M,4] x) => (float[N,M,2,2,1] y)
+        <int64[5] y_shape = {0, 0, 2, 2, 1}>
+        {
+            y = Reshape(x, y_shape)
+        }
+        ");
     }
 
     #[test]
     fn keeps_a_pair_with_two_open_dimensions() {
-        // more than one dimension of the last shape is open
         assert_snapshot!(rewrite(&EliminateConsecutiveReshapes {}, "
             g (float[N,M] x) => (float[1,N,1,M] y)
             <int64[1] one = {1}, int64[1] zero = {0}>
@@ -140,12 +152,15 @@ mod tests {
                 a = Unsqueeze(x, one)
                 y = Unsqueeze(a, zero)
             }
-        "), @"");
+        "), @r"
+        eliminate-consecutive-reshapes: 0 rewrites
+        skipped 1: more than one dimension of the last shape is open
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_reshapes_of_opset_4() {
-        // Reshape takes no shape input before opset 5
         assert_snapshot!(rewrite_unexecuted(&EliminateConsecutiveReshapes {}, r#"
             <ir_version: 3, opset_import: ["" : 4]>
             g (float[2,6] x) => (float[12,1] y)
@@ -153,6 +168,10 @@ mod tests {
                 a = Reshape<shape = [3, 4]>(x)
                 y = Flatten<axis = 2>(a)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-consecutive-reshapes: 0 rewrites
+        skipped 1: Reshape takes no shape input before opset 5
+        unchanged
+        ");
     }
 }

@@ -70,6 +70,9 @@ mod tests {
             {
                 y = Relu(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-dead-nodes: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

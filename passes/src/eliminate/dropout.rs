@@ -71,7 +71,6 @@ mod tests {
 
     #[test]
     fn keeps_dropout_in_training_mode() {
-        // Dropout is in training mode
         assert_snapshot!(rewrite_unexecuted(&EliminateDropout {}, "
             g (float[3] x) => (float[3] y)
             <float ratio = {0.5}, bool mode = {1}>
@@ -79,7 +78,11 @@ mod tests {
                 a = Relu(x)
                 y = Dropout(a, ratio, mode)
             }
-        "), @"");
+        "), @r"
+        eliminate-dropout: 0 rewrites
+        skipped 1: Dropout is in training mode
+        unchanged
+        ");
     }
 
     #[test]
@@ -91,18 +94,27 @@ mod tests {
                 a = Relu(x)
                 y = Dropout(a, ratio, mode)
             }
-        "), @"");
+        "), @r"
+        eliminate-dropout: 1 rewrites
+        g (float[3] x) => (float[3] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
     fn keeps_dropout_whose_mask_is_read() {
-        // the mask is read
         assert_snapshot!(rewrite_unexecuted(&EliminateDropout {}, "
             g (float[3] x) => (float[3] y, bool[3] mask)
             {
                 a = Relu(x)
                 y, mask = Dropout(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-dropout: 0 rewrites
+        skipped 1: the mask is read
+        unchanged
+        ");
     }
 }

@@ -39,6 +39,7 @@ impl Pass for EliminateDuplicateInitializers {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+        context.record(&Self::INFO);
         let graph = &mut model.graph;
         let mut patch = Patch::default();
         let mut rewrites = 0;
@@ -93,7 +94,10 @@ mod tests {
                 f = Cast<to = 1>(c)
                 y = Add(e, f)
             }
-        "), @"");
+        "), @r"
+        eliminate-duplicate-initializers: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -105,7 +109,10 @@ mod tests {
                 c = Mul(x, a)
                 y = Add(c, b)
             }
-        "), @"");
+        "), @r"
+        eliminate-duplicate-initializers: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -120,6 +127,9 @@ mod tests {
                     else_branch = e () => (float[3] v) { v = Abs(d) }
                 >
             }
-        "), @"");
+        "), @r"
+        eliminate-duplicate-initializers: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

@@ -64,7 +64,10 @@ mod tests {
                 a = Clip(x, zero, six)
                 y = Clip(a, one, six)
             }
-        "), @"");
+        "), @r"
+        eliminate-idempotent: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -76,6 +79,13 @@ mod tests {
                 a = Clip(x, zero, six)
                 y = Clip(a, zero, six)
             }
-        "), @"");
+        "), @r"
+        eliminate-idempotent: 1 rewrites
+        g (float[1,3] x) => (float[1,3] y)
+        <float zero = {0}, float six = {6}>
+        {
+            y = Clip(x, zero, six)
+        }
+        ");
     }
 }

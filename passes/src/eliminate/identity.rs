@@ -58,18 +58,28 @@ mod tests {
                 v = Identity(w)
                 y = Add(x, v)
             }
-        "), @"");
+        "), @r"
+        eliminate-identity: 1 rewrites
+        g (float[3] x) => (float[3] y)
+        <float[3] w = {1, 2, 3}>
+        {
+            y = Add(x, w)
+        }
+        ");
     }
 
     #[test]
     fn keeps_one_between_an_input_and_an_output() {
-        // the graph output has to keep its name
         assert_snapshot!(rewrite(&EliminateIdentity {}, "
             g (float[3] x) => (float[3] y)
             {
                 y = Identity(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-identity: 0 rewrites
+        skipped 1: the graph output has to keep its name
+        unchanged
+        ");
     }
 
     #[test]
@@ -80,7 +90,11 @@ mod tests {
                 y = Relu(x)
                 z = Identity(y)
             }
-        "), @"");
+        "), @r"
+        eliminate-identity: 0 rewrites
+        skipped 1: the graph output has to keep its name
+        unchanged
+        ");
     }
 
     #[test]
@@ -95,6 +109,22 @@ mod tests {
                     else_branch = e () => (float[3] v) { v = Abs(a) }
                 >
             }
-        "), @"");
+        "), @r"
+        eliminate-identity: 1 rewrites
+        g (float[3] x, bool c) => (float[3] y)
+        {
+            r = Relu(x)
+            y = If(c) <
+                then_branch = t () => (float[3] u)
+                {
+                    u = Neg(r)
+                },
+                else_branch = e () => (float[3] v)
+                {
+                    v = Abs(r)
+                }
+            >
+        }
+        ");
     }
 }

@@ -104,7 +104,13 @@ mod tests {
                 d = Div(c, one)
                 y = Pow(d, one)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-arithmetic: 4 rewrites
+        g (float[2,3] x) => (float[2,3] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
@@ -116,12 +122,14 @@ mod tests {
                 y = Sub(zero, x)
                 z = Div(one, x)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-arithmetic: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_sum_that_repeats_its_input() {
-        // the constant may enlarge the shape
         assert_snapshot!(rewrite(&EliminateNopArithmetic {}, "
             g (float[1,3] x) => (float[2,3] y)
             <float[2,1] zero = {0, 0}>
@@ -129,24 +137,30 @@ mod tests {
                 a = Relu(x)
                 y = Add(a, zero)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-arithmetic: 0 rewrites
+        skipped 1: the constant may enlarge the shape
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_product_with_an_input() {
-        // the graph output has to keep its name
         assert_snapshot!(rewrite(&EliminateNopArithmetic {}, "
             g (float[1,3] x) => (float[1,3] y)
             <float one = {1}>
             {
                 y = Mul(x, one)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-arithmetic: 0 rewrites
+        skipped 1: the graph output has to keep its name
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_sums_of_opset_6() {
-        // opsets before 7 broadcast in another way
         assert_snapshot!(rewrite_unexecuted(&EliminateNopArithmetic {}, r#"
             <ir_version: 3, opset_import: ["" : 6]>
             g (float[1,3] x) => (float[1,3] y)
@@ -155,6 +169,10 @@ mod tests {
                 a = Relu(x)
                 y = Add(a, zero)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-arithmetic: 0 rewrites
+        skipped 1: opsets before 7 broadcast in another way
+        unchanged
+        ");
     }
 }

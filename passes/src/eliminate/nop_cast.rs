@@ -67,7 +67,14 @@ mod tests {
                 b = CastLike(a, like)
                 y = Abs(b)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-cast: 1 rewrites
+        g (float[3] x, float[1] like) => (float[3] y)
+        {
+            a = Relu(x)
+            y = Abs(a)
+        }
+        ");
     }
 
     #[test]
@@ -77,12 +84,14 @@ mod tests {
             {
                 y = Cast<to = 11>(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-cast: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_casts_of_unknown_types() {
-        // the type of the input is unknown; the type to convert to is unknown
         assert_snapshot!(rewrite_unexecuted(&EliminateNopCast {}, r#"
             <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
             g (float[3] x) => (float[3] y, float[3] z)
@@ -91,6 +100,11 @@ mod tests {
                 y = Cast<to = 1>(a)
                 z = CastLike(x, a)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-cast: 0 rewrites
+        skipped 1: the type of the input is unknown
+        skipped 1: the type to convert to is unknown
+        unchanged
+        ");
     }
 }

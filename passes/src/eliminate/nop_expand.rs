@@ -74,7 +74,13 @@ mod tests {
                 a = Relu(x)
                 y = Expand(a, shape)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-expand: 1 rewrites
+        g (float[N,4] x) => (float[N,4] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
@@ -86,12 +92,17 @@ mod tests {
                 a = Relu(x)
                 y = Tile(a, repeats)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-expand: 1 rewrites
+        g (float[N,4] x) => (float[N,4] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
     fn keeps_an_expand_that_repeats_or_adds_an_axis() {
-        // the rank changes
         assert_snapshot!(rewrite(&EliminateNopExpand {}, "
             g (float[1,4] x) => (float[2,4] y, float[1,1,4] z)
             <int64[2] two = {2, 4}, int64[3] one = {1, 1, 4}>
@@ -99,12 +110,15 @@ mod tests {
                 y = Expand(x, two)
                 z = Expand(x, one)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-expand: 0 rewrites
+        skipped 1: the rank changes
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_an_expand_of_unknown_shape() {
-        // the wanted shape is unknown; the rank of the input is unknown
         assert_snapshot!(rewrite_unexecuted(&EliminateNopExpand {}, r#"
             <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
             g (float[1,4] x, int64[2] shape) => (float[N,4] y, float[N,4] z)
@@ -114,6 +128,11 @@ mod tests {
                 a = custom.Mystery(x)
                 z = Expand(a, dims)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-expand: 0 rewrites
+        skipped 1: the rank of the input is unknown
+        skipped 1: the wanted shape is unknown
+        unchanged
+        ");
     }
 }

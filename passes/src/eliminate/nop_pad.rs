@@ -62,17 +62,23 @@ mod tests {
             {
                 y = Pad(x, pads)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-pad: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_pad_the_caller_decides() {
-        // the pads are no constant
         assert_snapshot!(rewrite_unexecuted(&EliminateNopPad {}, "
             g (float[2,3] x, int64[4] pads) => (float[N,M] y)
             {
                 y = Pad(x, pads)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-pad: 0 rewrites
+        skipped 1: the pads are no constant
+        unchanged
+        ");
     }
 }

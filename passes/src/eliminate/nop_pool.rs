@@ -66,17 +66,23 @@ mod tests {
             {
                 y = MaxPool<kernel_shape = [1, 1], strides = [2, 2]>(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-pool: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_pool_whose_indices_are_read() {
-        // the indices are read
         assert_snapshot!(rewrite_unexecuted(&EliminateNopPool {}, "
             g (float[1,2,4,4] x) => (float[1,2,4,4] y, int64[1,2,4,4] indices)
             {
                 y, indices = MaxPool<kernel_shape = [1, 1]>(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-pool: 0 rewrites
+        skipped 1: the indices are read
+        unchanged
+        ");
     }
 }

@@ -98,7 +98,14 @@ mod tests {
                 b = Flatten(a)
                 y = Abs(b)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-reshape: 1 rewrites
+        g (float[N,4] x) => (float[N,4] y)
+        {
+            a = Relu(x)
+            y = Abs(a)
+        }
+        ");
     }
 
     #[test]
@@ -111,12 +118,18 @@ mod tests {
                 b = Reshape(a, shape)
                 y = Abs(b)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-reshape: 1 rewrites
+        g (float[N,M] x) => (float[N,M] y)
+        {
+            a = Relu(x)
+            y = Abs(a)
+        }
+        ");
     }
 
     #[test]
     fn keeps_a_reshape_that_may_exchange_dimensions() {
-        // the new shape is not known to be the old one
         assert_snapshot!(rewrite(&EliminateNopReshape {}, "
             g (float[N,M] x) => (float[P,Q] y)
             {
@@ -124,12 +137,15 @@ mod tests {
                 shape = Shape(a)
                 y = Reshape(x, shape)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-reshape: 0 rewrites
+        skipped 1: the new shape is not known to be the old one
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_reshape_of_or_to_an_unknown_shape() {
-        // the rank of the input is unknown; the new shape is unknown
         assert_snapshot!(rewrite_unexecuted(&EliminateNopReshape {}, r#"
             <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
             g (float[3,4] x, int64[2] shape) => (float[3,4] y, float[P,Q] z)
@@ -139,6 +155,11 @@ mod tests {
                 y = Reshape(a, dims)
                 z = Reshape(x, shape)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-reshape: 0 rewrites
+        skipped 1: the new shape is unknown
+        skipped 1: the rank of the input is unknown
+        unchanged
+        ");
     }
 }

@@ -90,7 +90,13 @@ mod tests {
                 a = Relu(x)
                 y = Resize<mode = "linear">(a, , , sizes)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-resize: 1 rewrites
+        g (float[1,1,4,4] x) => (float[1,1,4,4] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
@@ -101,29 +107,38 @@ mod tests {
             {
                 y = Resize<mode = "nearest">(x, , scales)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-resize: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_one_that_crops() {
-        // it crops to a region
         assert_snapshot!(rewrite_unexecuted(&EliminateNopResize {}, r#"
             g (float[1,1,4,4] x) => (float[1,1,4,4] y)
             <float[4] scales = {1, 1, 1, 1}, float[8] roi = {0, 0, 0.5, 0.5, 1, 1, 1, 1}>
             {
                 y = Resize<coordinate_transformation_mode = "tf_crop_and_resize">(x, roi, scales)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-resize: 0 rewrites
+        skipped 1: it crops to a region
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_one_of_unknown_size() {
-        // scales and sizes are unknown
         assert_snapshot!(rewrite_unexecuted(&EliminateNopResize {}, r#"
             g (float[1,1,4,4] x, float[4] scales) => (float[N,C,H,W] y)
             {
                 y = Resize<mode = "nearest">(x, , scales)
             }
-        "#), @"");
+        "#), @r"
+        eliminate-nop-resize: 0 rewrites
+        skipped 1: scales and sizes are unknown
+        unchanged
+        ");
     }
 }

@@ -110,7 +110,13 @@ mod tests {
                 a = Relu(x)
                 y = Slice(a, zero, n, zero)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-slice: 1 rewrites
+        g (float[N,4] x) => (float[N,4] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 
     #[test]
@@ -123,12 +129,14 @@ mod tests {
                 z = Slice(x, zero, seven)
                 s = Slice(x, zero, eight, zero, two)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-slice: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_slices_with_unknown_bounds() {
-        // the starts are unknown; the ends are unknown; the axes are no constant; the steps are no constant
         assert_snapshot!(rewrite_unexecuted(&EliminateNopSlice {}, "
             g (float[8] x, int64[1] i) => (float[P] a, float[Q] b, float[R] c, float[S] d)
             <int64[1] zero = {0}, int64[1] eight = {8}>
@@ -138,18 +146,28 @@ mod tests {
                 c = Slice(x, zero, eight, i)
                 d = Slice(x, zero, eight, zero, i)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-slice: 0 rewrites
+        skipped 1: the axes are no constant
+        skipped 1: the ends are unknown
+        skipped 1: the starts are unknown
+        skipped 1: the steps are no constant
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_slice_with_too_few_axes() {
-        // the bounds and axes differ in number
         assert_snapshot!(rewrite_unexecuted(&EliminateNopSlice {}, "
             g (float[8,8] x) => (float[8,8] y)
             <int64[2] starts = {0, 0}, int64[2] ends = {8, 8}, int64[1] axes = {0}>
             {
                 y = Slice(x, starts, ends, axes)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-slice: 0 rewrites
+        skipped 1: the bounds and axes differ in number
+        unchanged
+        ");
     }
 }

@@ -66,7 +66,10 @@ mod tests {
             {
                 y = Transpose(x)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-transpose: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -77,6 +80,12 @@ mod tests {
                 a = Relu(x)
                 y = Transpose(a)
             }
-        "), @"");
+        "), @r"
+        eliminate-nop-transpose: 1 rewrites
+        g (float[3] x) => (float[3] y)
+        {
+            y = Relu(x)
+        }
+        ");
     }
 }

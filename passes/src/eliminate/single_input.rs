@@ -58,6 +58,9 @@ mod tests {
             {
                 y = Sum(x, x)
             }
-        "), @"");
+        "), @r"
+        eliminate-single-input: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

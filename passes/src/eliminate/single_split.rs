@@ -60,6 +60,9 @@ mod tests {
             {
                 y, z = Split<axis = 1>(x, parts)
             }
-        "), @"");
+        "), @r"
+        eliminate-single-split: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

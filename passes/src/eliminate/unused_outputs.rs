@@ -73,6 +73,9 @@ mod tests {
             {
                 y, indices = TopK(x, k)
             }
-        "), @"");
+        "), @r"
+        eliminate-unused-outputs: 0 rewrites (no match)
+        unchanged
+        ");
     }
 }

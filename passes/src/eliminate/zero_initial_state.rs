@@ -11,20 +11,20 @@ crate::pass! {
     ///
     /// ```onnx
     /// g (float[3,N,4] x) => (float[3,1,N,2] y)
-    /// <float[1,6,4] w, float[1,6,2] r, int64[1] one = {1}, int64[1] hidden = {2}>
+    /// <float[1,6,4] w, float[1,6,2] r, float[1,12] b, int64[1] one = {1}, int64[1] hidden = {2}>
     /// {
     ///     batch = Shape<start = 1, end = 2>(x)
     ///     size = Concat<axis = 0>(one, batch, hidden)
     ///     state = ConstantOfShape(size)
-    ///     y = GRU<hidden_size = 2>(x, w, r, , , state)
+    ///     y = GRU<hidden_size = 2>(x, w, r, b, , state)
     /// }
     /// ```
     /// becomes
     /// ```onnx
     /// g (float[3,N,4] x) => (float[3,1,N,2] y)
-    /// <float[1,6,4] w, float[1,6,2] r>
+    /// <float[1,6,4] w, float[1,6,2] r, float[1,12] b>
     /// {
-    ///     y = GRU<hidden_size = 2>(x, w, r)
+    ///     y = GRU<hidden_size = 2>(x, w, r, b)
     /// }
     /// ```
     pub struct EliminateZeroInitialState
@@ -90,11 +90,14 @@ mod tests {
     fn keeps_a_state_of_ones() {
         assert_snapshot!(rewrite(&EliminateZeroInitialState {}, "
             g (float[3,1,4] x) => (float[3,1,1,2] y)
-            <float[1,6,4] w, float[1,6,2] r, float[1,1,2] state = {1, 1}>
+            <float[1,6,4] w, float[1,6,2] r, float[1,12] b, float[1,1,2] state = {1, 1}>
             {
-                y = GRU<hidden_size = 2>(x, w, r, , , state)
+                y = GRU<hidden_size = 2>(x, w, r, b, , state)
             }
-        "), @"");
+        "), @r"
+        eliminate-zero-initial-state: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -105,6 +108,13 @@ mod tests {
             {
                 y = LSTM<hidden_size = 2>(x, w, r, , , h, c)
             }
-        "), @"");
+        "), @r"
+        eliminate-zero-initial-state: 1 rewrites
+        g (float[3,1,4] x) => (float[3,1,1,2] y)
+        <float[1,8,4] w, float[1,8,2] r>
+        {
+            y = LSTM <hidden_size = 2> (x, w, r)
+        }
+        ");
     }
 }

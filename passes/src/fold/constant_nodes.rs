@@ -87,29 +87,47 @@ mod tests {
                 d = Identity(text)
                 e = Identity(texts)
             }
-        "#), @"");
+        "#), @r#"
+        fold-constant-nodes: 5 rewrites
+        g () => (float[2] a, int64 b, int64[2] c, string d, string[1] e)
+        <float[2] floats = {1, 2}, int64 int = {3}, int64[2] ints = {4, 5}, string text = {"a"},
+            string[1] texts = {"b"}>
+        {
+            a = Relu(floats)
+            b = Abs(int)
+            c = Abs(ints)
+            d = Identity(text)
+            e = Identity(texts)
+        }
+        "#);
     }
 
     #[test]
     fn keeps_one_that_is_a_graph_output() {
-        // a graph output can't be an initializer
         assert_snapshot!(rewrite(&FoldConstantNodes {}, "
             g () => (float y)
             {
                 y = Constant<value_float = 2.0>()
             }
-        "), @"");
+        "), @r"
+        fold-constant-nodes: 0 rewrites
+        skipped 1: a graph output can't be an initializer
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_one_without_a_value() {
-        // the value is sparse or of an unknown kind
         assert_snapshot!(rewrite_unexecuted(&FoldConstantNodes {}, "
             g (float[2] x) => (float[2] y)
             {
                 c = Constant()
                 y = Add(x, c)
             }
-        "), @"");
+        "), @r"
+        fold-constant-nodes: 0 rewrites
+        skipped 1: the value is sparse or of an unknown kind
+        unchanged
+        ");
     }
 }

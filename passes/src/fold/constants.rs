@@ -1,7 +1,7 @@
 //! Everything computed from constants.
-use super::region::{Fold, Region};
+use super::region::{Fold, Region, added_bytes};
 use crate::{Context, Pass, PassError, PassInfo};
-use lapidary_exec::{Inputs, RunOptions, Runner};
+use lapidary_exec::{ExecError, Inputs, RunOptions, Runner};
 use lapidary_ir::{Graph, Model, NodeId, Patch, Tensor, ValueId};
 
 crate::pass! {
@@ -15,7 +15,7 @@ crate::pass! {
     ///
     /// ```onnx
     /// g (float[1,3] x) => (float[1,3] y)
-    /// <float[3] a = {1, 2, 3}, float[1] b = {2}>
+    /// <float[3] a = {1, 2, 3}, float[1] b = {4}>
     /// {
     ///     c = Mul(a, b)
     ///     d = Sqrt(b)
@@ -27,7 +27,7 @@ crate::pass! {
     /// becomes
     /// ```onnx
     /// g (float[1,3] x) => (float[1,3] y)
-    /// <float[3] f = {2, 4, 6}>
+    /// <float[3] f = {4, 8, 12}>
     /// {
     ///     y = Add(x, f)
     /// }
@@ -44,24 +44,35 @@ impl Pass for FoldConstants {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
-        let growth = context.growth;
-        let mut region = Region::new(&model.graph, growth, &Self::INFO, context);
-        let folds = region.select(&model.graph, growth, &Self::INFO, context);
-        if folds.is_empty() {
-            return Ok(());
-        }
-        let values: Vec<ValueId> = folds.iter().map(|fold| fold.value).collect();
-        if let Ok(tensors) = evaluate(model, &values) {
-            return replace(model, context, &values, tensors);
-        }
-        for part in divide(&folds) {
-            match evaluate(model, &part) {
-                Ok(tensors) => replace(model, context, &part, tensors)?,
-                Err(_) => fold_one_by_one(model, context, region.nodes(), &part)?,
-            }
-        }
+        // A result whose size depends on data tells the sizes of what is computed from it.
+        while fold(model, context)? {}
         Ok(())
     }
+}
+
+/// Folds what can be folded now. Whether anything was.
+fn fold(model: &mut Model, context: &mut Context) -> Result<bool, PassError> {
+    let record = context.record(&FoldConstants::INFO);
+    record.skips.clear();
+    let before = record.rewrites;
+    let growth = context.growth;
+    let mut region = Region::new(&model.graph, growth, &FoldConstants::INFO, context);
+    let folds = region.select(&model.graph, growth, &FoldConstants::INFO, context);
+    if folds.is_empty() {
+        return Ok(false);
+    }
+    let values: Vec<ValueId> = folds.iter().map(|fold| fold.value).collect();
+    if let Ok(tensors) = evaluate(model, &values) {
+        replace(model, context, &values, tensors)?;
+        return Ok(true);
+    }
+    for part in divide(&folds) {
+        match evaluate(model, &part) {
+            Ok(tensors) => replace(model, context, &part, tensors)?,
+            Err(_) => fold_one_by_one(model, context, region.nodes(), &part)?,
+        }
+    }
+    Ok(context.record(&FoldConstants::INFO).rewrites > before)
 }
 
 /// The values of each part.
@@ -81,8 +92,8 @@ fn divide(folds: &[Fold]) -> Vec<Vec<ValueId>> {
 fn evaluate(model: &Model, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
     let part = model.extract(values);
     let options = RunOptions { optimize: false, ..RunOptions::default() };
-    let runner = Runner::new(&part, &options).map_err(|error| error.to_string())?;
-    let outputs = runner.run(&Inputs::default()).map_err(|error| error.to_string())?;
+    let runner = Runner::new(&part, &options).map_err(|error| reason(&error))?;
+    let outputs = runner.run(&Inputs::default()).map_err(|error| reason(&error))?;
     let tensors = outputs.into_iter().map(|(_, tensor)| tensor);
     let checked = values.iter().zip(tensors).map(|(&id, tensor)| check(&model.graph, id, tensor));
     let tensors = checked.collect::<Result<Vec<Tensor>, String>>()?;
@@ -90,6 +101,15 @@ fn evaluate(model: &Model, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
         Ok(tensors)
     } else {
         Err("the runtime lost a result".to_owned())
+    }
+}
+
+/// Why the runtime could not, the same for all nodes of an operator.
+fn reason(error: &ExecError) -> String {
+    match error {
+        ExecError::Unsupported { op_type, .. } => format!("the runtime can't run {op_type}"),
+        ExecError::UnsupportedType { elem_type, .. } => format!("the runtime has no {elem_type}"),
+        other => other.to_string(),
     }
 }
 
@@ -140,6 +160,9 @@ fn fold_one_by_one(
         if node.is("Constant") || !node.inputs().iter().flatten().all(constant) {
             continue;
         }
+        if added_bytes(&model.graph, id) > context.growth.per_value {
+            continue;
+        }
         let outputs: Vec<ValueId> = node.outputs().iter().flatten().copied().collect();
         match evaluate(model, &outputs) {
             Ok(tensors) => replace(model, context, &outputs, tensors)?,
@@ -178,12 +201,18 @@ mod tests {
                 t = Transpose<perm = [1, 0]>(w)
                 y = MatMul(x, t)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        g (float[1,600] x) => (float[1,600] y)
+        <float[600,600] t>
+        {
+            y = MatMul(x, t)
+        }
+        ");
     }
 
     #[test]
     fn keeps_what_would_make_the_model_much_larger() {
-        // a constant result would be far larger than what it is computed from
         assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
             g (float[1] x) => (float[N] y)
             <int64[1] size = {268435456}>
@@ -191,12 +220,15 @@ mod tests {
                 bomb = ConstantOfShape(size)
                 y = Add(x, bomb)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites
+        skipped 1: a constant result would be far larger than what it is computed from
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_what_is_over_the_budget_but_folds_what_is_before_it() {
-        // folding would make the model larger than the budget
         assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
             g (float[1] x) => (float[N] y)
             <int64[1] half = {250000}, int64[1] two = {2}>
@@ -205,7 +237,16 @@ mod tests {
                 large = ConstantOfShape(size)
                 y = Add(x, large)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        skipped 1: folding would make the model larger than the budget
+        g (float[1] x) => (float[N] y)
+        <int64[1] size = {500000}>
+        {
+            large = ConstantOfShape(size)
+            y = Add(x, large)
+        }
+        ");
     }
 
     #[test]
@@ -217,7 +258,10 @@ mod tests {
                 a = Mul(w, c)
                 y = Add(x, a)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -231,7 +275,10 @@ mod tests {
                 d = Add(a, b)
                 y = Add(x, d)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
@@ -246,7 +293,23 @@ mod tests {
                     else_branch = e () => (float[3] v) { v = Sub(x, root) }
                 >
             }
-        "), @"");
+        "), @r"
+        fold-constants: 1 rewrites
+        g (float[3] x, bool c) => (float[3] y)
+        <float[3] root = {2, 3, 4}>
+        {
+            y = If(c) <
+                then_branch = t () => (float[3] u)
+                {
+                    u = Add(x, root)
+                },
+                else_branch = e () => (float[3] v)
+                {
+                    v = Sub(x, root)
+                }
+            >
+        }
+        ");
     }
 
     #[test]
@@ -257,20 +320,71 @@ mod tests {
             {
                 y = Sqrt(a)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]
     fn folds_around_what_the_runtime_can_not_run() {
         assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
-            g (float[3] x) => (float[3] y)
-            <float[3] a = {4, 9, 16}>
+            g (float[2,3] x) => (float[2,3] y, float[2,3] z)
+            <float[2,3] a = {1, 4, 9, 16, 25, 36}, int64[3] lengths = {2, 1, 2}>
             {
                 b = Sqrt(a)
-                c = Det(b)
-                d = Add(b, c)
-                y = Add(x, d)
+                c = ReverseSequence(b, lengths)
+                y = Add(x, c)
+                d = Neg(a)
+                z = Add(x, d)
             }
-        "), @"");
+        "), @r"
+        fold-constants: 2 rewrites
+        skipped 1: the runtime can't run ReverseSequence
+        g (float[2,3] x) => (float[2,3] y, float[2,3] z)
+        <int64[3] lengths = {2, 1, 2}, float[2,3] b = {1, 2, 3, 4, 5, 6},
+            float[2,3] d = {-1, -4, -9, -16, -25, -36}>
+        {
+            c = ReverseSequence(b, lengths)
+            y = Add(x, c)
+            z = Add(x, d)
+        }
+        ");
+    }
+
+    #[test]
+    fn folds_behind_a_result_whose_size_depends_on_data() {
+        assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, "
+            g (int64[1,N] x) => (int64[1,M] y)
+            <float[3] a = {1, 0, 2}, int64 three = {3}>
+            {
+                b = NonZero(a)
+                c = Mul(b, three)
+                y = Concat<axis = 1>(x, c)
+            }
+        "), @r"
+        fold-constants: 2 rewrites
+        g (int64[1,N] x) => (int64[1,M] y)
+        <int64[1,2] c = {0, 6}>
+        {
+            y = Concat <axis = 1> (x, c)
+        }
+        ");
+    }
+
+    #[test]
+    fn keeps_results_of_unknown_size() {
+        assert_snapshot!(rewrite_unexecuted(&FoldConstants {}, r#"
+            g () => (string[N] y)
+            <string[2] a = {"b", "c"}>
+            {
+                b = StringNormalizer(a)
+                y = Identity(b)
+            }
+        "#), @r"
+        fold-constants: 0 rewrites
+        skipped 1: the size of a constant result is unknown
+        unchanged
+        ");
     }
 }

@@ -61,7 +61,7 @@ impl Region {
             if !is_evaluable(graph, id) || !region.has_constant_inputs(graph, id) {
                 continue;
             }
-            match largest_output(graph, id, growth, constants) {
+            match is_in_proportion(graph, id, growth, constants) {
                 Ok(()) => {
                     region.inside[id.index()] = true;
                     region.order.push(id);
@@ -171,7 +171,7 @@ fn is_evaluable(graph: &Graph, id: NodeId) -> bool {
 }
 
 /// Whether the outputs stay in proportion to the inputs, judged by shapes alone.
-fn largest_output(
+fn is_in_proportion(
     graph: &Graph,
     id: NodeId,
     growth: GrowthBudget,
@@ -181,9 +181,9 @@ fn largest_output(
     if node.is("Constant") || shrinks(&node.op_type) {
         return Ok(());
     }
-    let inputs: FxHashSet<ValueId> = node.inputs().iter().flatten().copied().collect();
-    let mut inputs: Vec<ValueId> = inputs.into_iter().collect();
+    let mut inputs: Vec<ValueId> = node.inputs().iter().flatten().copied().collect();
     inputs.sort_unstable();
+    inputs.dedup();
     let read: u64 = inputs.into_iter().filter_map(|input| byte_len(graph, input)).sum();
     let limit = read.max(growth.total).min(constants.saturating_add(growth.total));
     for &output in node.outputs().iter().flatten() {
@@ -244,6 +244,19 @@ fn within(
         }
     }
     (accepted, refused)
+}
+
+/// Bytes the model grows by when the outputs of a node whose inputs are constants are folded.
+pub(super) fn added_bytes(graph: &Graph, id: NodeId) -> u64 {
+    let outputs = graph[id].outputs().iter().flatten();
+    let added: u64 = outputs.filter_map(|&output| byte_len(graph, output)).sum();
+    let mut inputs: Vec<ValueId> = graph[id].inputs().iter().flatten().copied().collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    let own = |&input: &ValueId| graph.consumers(input).all(|reader| reader == id);
+    let saved: u64 =
+        inputs.into_iter().filter(own).filter_map(|input| byte_len(graph, input)).sum();
+    added.saturating_sub(saved)
 }
 
 /// Bytes of the constants that nothing but the computation of `value` reads.

@@ -85,12 +85,18 @@ mod tests {
                 wanted = Concat<axis = 0>(batch, length)
                 y = Reshape(x, wanted)
             }
-        "), @"");
+        "), @r"
+        fold-reshape-shape: 1 rewrites
+        g (float[N,M,4] x) => (float[N,P] y)
+        <int64[2] wanted_1 = {0, -1}>
+        {
+            y = Reshape(x, wanted_1)
+        }
+        ");
     }
 
     #[test]
     fn keeps_a_shape_with_two_open_dimensions() {
-        // more than one dimension of the shape is open
         assert_snapshot!(rewrite(&FoldReshapeShape {}, "
             g (float[N,M] x) => (float[P,Q] y)
             {
@@ -99,12 +105,15 @@ mod tests {
                 wanted = Concat<axis = 0>(rows, batch)
                 y = Reshape(x, wanted)
             }
-        "), @"");
+        "), @r"
+        fold-reshape-shape: 0 rewrites
+        skipped 1: more than one dimension of the shape is open
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_shape_of_unknown_length_or_with_an_empty_dimension() {
-        // the length of the shape is unknown; the shape has an open and an empty dimension
         assert_snapshot!(rewrite_unexecuted(&FoldReshapeShape {}, r#"
             <ir_version: 8, opset_import: ["" : 18, "custom" : 1]>
             g (float[0,M] x) => (float[P,Q] y, float[0,M] z)
@@ -116,6 +125,11 @@ mod tests {
                 wanted = Concat<axis = 0>(zero, rows)
                 z = Reshape<allowzero = 1>(x, wanted)
             }
-        "#), @"");
+        "#), @r"
+        fold-reshape-shape: 0 rewrites
+        skipped 1: the length of the shape is unknown
+        skipped 1: the shape has an open and an empty dimension
+        unchanged
+        ");
     }
 }

@@ -20,7 +20,7 @@ crate::pass! {
     /// g (float[1,6] x) => (float[1,2] y)
     /// <int64[3] parts_sizes = {2, 2, 2}>
     /// {
-    ///     a, parts, b = Split<axis = 1>(x, parts_sizes)
+    ///     a, parts_2, b = Split<axis = 1>(x, parts_sizes)
     ///     y = Add(a, b)
     /// }
     /// ```
@@ -118,7 +118,6 @@ mod tests {
 
     #[test]
     fn keeps_a_sequence_with_a_part_taken_out_twice() {
-        // a part is taken out twice
         assert_snapshot!(rewrite_unexecuted(&FoldSequenceAt {}, "
             g (float[1,6] x) => (float[1,2] y)
             <int64 size = {2}, int64 zero = {0}>
@@ -128,12 +127,15 @@ mod tests {
                 b = SequenceAt(parts, zero)
                 y = Add(a, b)
             }
-        "), @"");
+        "), @r"
+        fold-sequence-at: 0 rewrites
+        skipped 1: a part is taken out twice
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_sequences_of_unknown_or_many_parts() {
-        // the sizes of the parts are unknown; the sequence is long
         assert_snapshot!(rewrite_unexecuted(&FoldSequenceAt {}, "
             g (float[N,6] x) => (float[M,6] y, float[0,6] z)
             <int64 size = {2}, int64 zero = {0}, int64[65] sizes>
@@ -143,12 +145,16 @@ mod tests {
                 many = SplitToSequence(x, sizes)
                 z = SequenceAt(many, zero)
             }
-        "), @"");
+        "), @r"
+        fold-sequence-at: 0 rewrites
+        skipped 1: the sequence is long
+        skipped 1: the sizes of the parts are unknown
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_a_sequence_read_at_a_computed_position() {
-        // not every part is taken out by a constant position
         assert_snapshot!(rewrite_unexecuted(&FoldSequenceAt {}, "
             g (float[4,6] x, int64 i) => (float[2,6] y)
             <int64 size = {2}>
@@ -156,12 +162,15 @@ mod tests {
                 parts = SplitToSequence(x, size)
                 y = SequenceAt(parts, i)
             }
-        "), @"");
+        "), @r"
+        fold-sequence-at: 0 rewrites
+        skipped 1: not every part is taken out by a constant position
+        unchanged
+        ");
     }
 
     #[test]
     fn keeps_sequences_of_opset_12() {
-        // Split takes its sizes as an attribute before opset 13
         assert_snapshot!(rewrite_unexecuted(&FoldSequenceAt {}, r#"
             <ir_version: 7, opset_import: ["" : 12]>
             g (float[4,6] x) => (float[2,6] y)
@@ -170,6 +179,10 @@ mod tests {
                 parts = SplitToSequence(x, size)
                 y = SequenceAt(parts, zero)
             }
-        "#), @"");
+        "#), @r"
+        fold-sequence-at: 0 rewrites
+        skipped 1: Split takes its sizes as an attribute before opset 13
+        unchanged
+        ");
     }
 }
