@@ -1,7 +1,5 @@
 //! The program from outside: help, exit codes, messages, JSON.
-mod program;
-
-use program::{fixture, lapidary};
+use crate::program::{fixture, lapidary};
 use tempfile::tempdir;
 
 #[test]

@@ -1,8 +1,6 @@
 //! Every fixture through every verb: valid, executed, within budget, smaller, deterministic.
-mod program;
-
+use crate::program::{fixture, lapidary};
 use lapidary::{ReadOptions, ir::proto::prost::Message};
-use program::{fixture, lapidary};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
