@@ -37,7 +37,8 @@ fn write_model(path: &Path) {
     let mut patch = Patch::default();
     let mut last = x.into();
     for layer in 0..LAYERS {
-        let values: Vec<f32> = (0..WIDTH * WIDTH).map(|i| ((i + layer) % 251) as f32 / 251.0).collect();
+        let values: Vec<f32> =
+            (0..WIDTH * WIDTH).map(|i| ((i + layer) % 251) as f32 / 251.0).collect();
         let weight = Tensor::new(&[WIDTH as i64, WIDTH as i64], &values);
         let weight = patch.initializer(format!("w{layer}"), weight);
         let identity = patch.node(NewNode::new("Identity").input(last));

@@ -1,5 +1,4 @@
 //! How long the steps of the road take, and how `optimize` grows with the graph.
-#![expect(missing_docs, reason = "criterion's macros make public items without documentation")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lapidary::ReadOptions;

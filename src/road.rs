@@ -67,7 +67,7 @@ pub fn quantize(
         source,
         help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
     })?;
-    let plan = QuantizationPlan::new(&model.graph, &calibration, options);
+    let plan = QuantizationPlan::of_model(model, &calibration, options);
     plan.apply(model)?;
     driver::check("quantize-static", model)?;
     Ok(plan)

@@ -62,12 +62,6 @@ fn errors_are_json_on_request() {
 }
 
 #[test]
-fn inspect_describes_a_fixture() {
-    let text = lapidary(["inspect", "fixtures/digits_resnet_unfused_op17.onnx"]).succeeds().stdout;
-    insta::assert_snapshot!(text);
-}
-
-#[test]
 fn a_missed_gate_writes_nothing_and_exits_with_1() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("p.onnx");
