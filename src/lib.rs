@@ -17,6 +17,7 @@ mod dataset;
 mod error;
 mod evaluate;
 mod file;
+mod numpy;
 mod road;
 
 pub use cost::Cost;

@@ -1,6 +1,6 @@
 //! `ModelProto` to [`Model`].
+use crate::apply::uses_of;
 use crate::node::Order;
-use crate::patch::uses_of;
 use crate::tensor::{Notes, TensorError, element_count};
 use crate::{
     Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, NodeId, OpsetImports, Tensor,

@@ -1,5 +1,5 @@
 //! Cutting a part out of a model.
-use crate::patch::uses_of;
+use crate::apply::uses_of;
 use crate::{Graph, Model, NodeId, Value, ValueId};
 use lapidary_proto::onnx;
 use rustc_hash::FxHashMap;

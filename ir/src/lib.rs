@@ -45,6 +45,7 @@
     reason = "ids are u32 by construction; pedantic lints are not on"
 )]
 
+mod apply;
 mod attribute;
 mod decode;
 mod dim;

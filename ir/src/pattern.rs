@@ -228,3 +228,83 @@ macro_rules! pattern {
         None
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Constant, Graph, NodeId, Scalar, ValueId, text};
+
+    crate::pattern! {
+        struct Gate {
+            gate = Sigmoid(x: ValueId);
+            y = Mul(x, gate);
+        }
+    }
+
+    crate::pattern! {
+        struct Biased {
+            conv = Conv(x: ValueId, w: Constant, b: Option<Constant>);
+            y = Add(conv, shift: Scalar);
+        }
+    }
+
+    fn graph(body: &str) -> Graph {
+        text::parse(body).expect("the text is valid").graph
+    }
+
+    fn root(graph: &Graph) -> NodeId {
+        graph.producer(graph.outputs()[0]).expect("a node makes the output")
+    }
+
+    #[test]
+    fn a_commutative_operator_matches_in_both_orders() {
+        for order in ["Mul(x, s)", "Mul(s, x)"] {
+            let graph =
+                graph(&format!("g (float[2] x) => (float[2] y) {{ s = Sigmoid(x) y = {order} }}"));
+            let site = Gate::find(&graph, root(&graph)).expect("it matches");
+            assert_eq!(graph.value(site.x).name(), "x");
+            assert_eq!(graph[site.gate].op_type, "Sigmoid");
+        }
+    }
+
+    #[test]
+    fn the_same_name_is_the_same_value() {
+        let graph =
+            graph("g (float[2] x, float[2] z) => (float[2] y) { s = Sigmoid(x) y = Mul(z, s) }");
+        assert!(Gate::find(&graph, root(&graph)).is_err());
+    }
+
+    #[test]
+    fn an_inner_value_read_elsewhere_does_not_match() {
+        let graph = graph(
+            "g (float[2] x) => (float[2] y, float[2] z) { s = Sigmoid(x) y = Mul(x, s) z = Neg(s) }",
+        );
+        assert!(Gate::find(&graph, root(&graph)).is_err());
+    }
+
+    #[test]
+    fn an_inner_value_that_is_a_graph_output_does_not_match() {
+        let graph =
+            graph("g (float[2] x) => (float[2] y, float[2] s) { s = Sigmoid(x) y = Mul(x, s) }");
+        assert!(Gate::find(&graph, root(&graph)).is_err());
+    }
+
+    #[test]
+    fn the_type_of_a_capture_is_its_constraint() {
+        let source = |w: &str, shift: &str| {
+            graph(&format!(
+                "g (float[1,1,2,2] x, float[1,1,1,1] v) => (float[1,1,2,2] y)
+                 <float[1,1,1,1] w, float s = {{0.5}}, float[1,1,1,2] t = {{1, 2}}> {{
+                    c = Conv(x, {w}) y = Add(c, {shift})
+                 }}"
+            ))
+        };
+        let fits = source("w", "s");
+        let site = Biased::find(&fits, root(&fits)).expect("it matches");
+        assert_eq!(site.shift, Scalar(0.5));
+        assert!(site.b.is_none(), "the bias is omitted");
+        for (w, shift) in [("v", "s"), ("w", "t")] {
+            let graph = source(w, shift);
+            assert!(Biased::find(&graph, root(&graph)).is_err(), "Conv(x, {w}), Add(c, {shift})");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Links, names, cycles, interface and initializers: invariants 1 to 6.
 use super::{Report, node_text, value_text};
-use crate::patch::uses_of;
+use crate::apply::uses_of;
 use crate::{Graph, NodeId, Port, Use, ValueId};
 use petgraph::algo::kosaraju_scc;
 use rustc_hash::FxHashSet;

@@ -1,7 +1,7 @@
 //! Removes channels.
 //!
 //! A channel is not a row of one weight: whatever is added to it, normalizes it, reads it or moves
-//! it elsewhere has to lose it too. [`ChannelPlan::analyse`] follows every single channel through
+//! it elsewhere has to lose it too. [`Analysis::of`] follows every single channel through
 //! the graph, [`Analysis::plan`] chooses, [`ChannelPlan::apply`] cuts.
 mod analysis;
 mod apply;

@@ -3,7 +3,6 @@ use super::analysis::Analysis;
 use super::elements::Axis;
 use super::relations::Rewrite;
 use super::select::{self, Choice, Selection};
-use lapidary_ir::Graph;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -84,12 +83,6 @@ pub enum PlanError {
 }
 
 impl ChannelPlan {
-    /// Follows every channel a weight of `graph` makes. Types must have been inferred.
-    #[must_use]
-    pub fn analyse(graph: &Graph) -> Analysis {
-        Analysis::of(graph)
-    }
-
     /// Whether nothing goes.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -31,7 +31,7 @@ enum At {
 fn removes_exactly(source: &str, ways: &[At]) -> String {
     let mut original = parse(source);
     original.graph.infer();
-    let analysis = ChannelPlan::analyse(&original.graph);
+    let analysis = Analysis::of(&original.graph);
     for seed in 0..3 {
         let plan = random_plan(&analysis, seed);
         assert!(!plan.is_empty(), "something goes:\n{analysis}\n{plan}");

@@ -1,5 +1,5 @@
 //! What stays, and why.
-use crate::prune::{ChannelPlan, Norm, PlanError, PruneChannels, Selection, importance};
+use crate::prune::{Analysis, Norm, PlanError, PruneChannels, Selection, importance};
 use crate::testing::{parse, rewrite};
 use crate::{Context, Pass};
 
@@ -7,7 +7,7 @@ use crate::{Context, Pass};
 fn reasons(source: &str) -> String {
     let mut model = parse(source);
     model.graph.infer();
-    let analysis = ChannelPlan::analyse(&model.graph);
+    let analysis = Analysis::of(&model.graph);
     assert!(analysis.is_fixed(), "nothing can go:\n{analysis}");
     let mut reasons: Vec<&str> =
         analysis.groups.iter().flat_map(|group| &group.pins).map(|(why, _)| why.as_str()).collect();
@@ -117,7 +117,7 @@ fn a_scalar_index_holds_one_channel() {
         }",
     );
     model.graph.infer();
-    let analysis = ChannelPlan::analyse(&model.graph);
+    let analysis = Analysis::of(&model.graph);
     assert_eq!(analysis.groups[0].removable, [0, 1, 3, 4, 5]);
     let held = analysis.plan_removing(&[(0, vec![2])]);
     assert_eq!(held, Err(PlanError::Held { group: "a".into(), channel: 2 }));
@@ -132,7 +132,7 @@ fn no_axis_loses_all_its_channels() {
         }",
     );
     model.graph.infer();
-    let analysis = ChannelPlan::analyse(&model.graph);
+    let analysis = Analysis::of(&model.graph);
     let scores = importance(&model.graph, &analysis, Norm::L1);
     let kept = |ratio, min_channels, round_to| {
         let plan = analysis.plan(&scores, &Selection { ratio, min_channels, round_to });
@@ -157,7 +157,7 @@ fn blocks_of_different_size_are_refused() {
         }",
     );
     model.graph.infer();
-    let analysis = ChannelPlan::analyse(&model.graph);
+    let analysis = Analysis::of(&model.graph);
     let uneven = analysis.plan_removing(&[(0, vec![0, 1])]);
     assert_eq!(uneven, Err(PlanError::Unbalanced { group: "a".into(), blocks: 2 }));
     assert!(analysis.plan_removing(&[(0, vec![0, 4])]).is_ok());
