@@ -230,6 +230,7 @@ macro_rules! pattern {
 }
 
 #[cfg(test)]
+#[expect(clippy::allow_attributes, reason = "the macro can't know which captures are read")]
 mod tests {
     use crate::{Constant, Graph, NodeId, Scalar, ValueId, text};
 
