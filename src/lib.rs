@@ -1,7 +1,7 @@
 //! Makes ONNX models smaller and faster, and proves that they still do their job.
 //!
 //! The program `lapidary` is a thin face of this library: [`open`] a model, change it with
-//! [`optimize`], [`prune`] and [`quantize`], [`evaluate`] it against the original, [`save`] it.
+//! [`optimize`], [`prune`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), lapidary::Error> {
@@ -28,4 +28,4 @@ pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;
 pub use lapidary_proto::ReadOptions;
-pub use road::{optimize, optimize_with, prune, quantize};
+pub use road::{optimize, optimize_with, prune, prune_as_is, quantize};

@@ -28,11 +28,25 @@ pub fn optimize_with(
     Ok(driver::check("the pipeline", model)?)
 }
 
-/// Removes the least important channels.
+/// Removes the least important channels of a model as an exporter writes it, and optimizes.
+///
+/// Channels are ranked before anything is fused: folding a normalization into weights changes
+/// their norms, and with them the ranking, for the worse.
+///
+/// # Errors
+/// When a pass is at fault.
+pub fn prune(model: &mut Model, pass: &PruneChannels) -> Result<Context, Error> {
+    optimize_with(model, &pipeline::clean(), &mut Context::default())?;
+    let context = prune_as_is(model, pass)?;
+    optimize(model)?;
+    Ok(context)
+}
+
+/// Removes the least important channels and nothing else.
 ///
 /// # Errors
 /// When the pass is at fault.
-pub fn prune(model: &mut Model, pass: &PruneChannels) -> Result<Context, Error> {
+pub fn prune_as_is(model: &mut Model, pass: &PruneChannels) -> Result<Context, Error> {
     let mut context = Context::default();
     driver::run(&[pass], model, &mut context)?;
     driver::check(pass.info().name, model)?;
@@ -53,7 +67,7 @@ pub fn quantize(
         source,
         help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
     })?;
-    let plan = QuantizationPlan::new(&model.graph, &calibration, options);
+    let plan = QuantizationPlan::of_model(model, &calibration, options);
     plan.apply(model)?;
     driver::check("quantize-static", model)?;
     Ok(plan)

@@ -72,3 +72,10 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},
 ];
+
+/// The part of [`OPTIMIZE`] that fuses nothing: it computes constants and removes what computes
+/// nothing. Weights keep their values, which is what pruning ranks channels by.
+pub fn clean() -> Vec<&'static dyn Pass> {
+    let fuses = |pass: &&&dyn Pass| pass.info().name.starts_with("fuse-");
+    OPTIMIZE.iter().filter(|pass| !fuses(pass)).copied().collect()
+}

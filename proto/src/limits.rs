@@ -26,7 +26,7 @@ impl Default for Limits {
         Self {
             messages: 8_000_000,
             decoded_base: 64 << 20,
-            decoded_ratio: 24,
+            decoded_ratio: 8,
             subgraph_depth: 32,
             name_bytes: 64 << 10,
         }

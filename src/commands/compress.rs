@@ -22,6 +22,7 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     let mut evaluation = road.step("optimize", &model)?;
     road.passes(&context.records);
     if let Some(pass) = pruning {
+        model = original.clone();
         let context = lapidary::prune(&mut model, &pass)?;
         road.passes(&context.records);
         evaluation = road.step("prune", &model)?;

@@ -3,6 +3,7 @@ use super::{open, read_data};
 use crate::cli::{Norm, Prune, Pruning};
 use crate::render::{self, Road};
 use lapidary::passes::prune::{self, PruneChannels};
+use lapidary::passes::{Context, pipeline};
 use lapidary::{Error, Reference};
 
 pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
@@ -10,11 +11,11 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     let mut original = opened.model;
     original.graph.infer();
     let mut model = original.clone();
-    if !options.no_optimize {
-        lapidary::optimize(&mut model)?;
-    }
     let pass = options.pruning.pass()?;
     if options.plan {
+        if !options.no_optimize {
+            lapidary::optimize_with(&mut model, &pipeline::clean(), &mut Context::default())?;
+        }
         render::prune_plan(&prune::Analysis::of(&model.graph), json);
         return Ok(());
     }
@@ -28,10 +29,14 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         });
     }
     let mut road = Road::new(&original, reference.as_ref());
-    if !options.no_optimize {
-        road.step("optimize", &model)?;
-    }
-    let context = lapidary::prune(&mut model, &pass)?;
+    let context = if options.no_optimize {
+        lapidary::prune_as_is(&mut model, &pass)?
+    } else {
+        let mut optimized = original.clone();
+        lapidary::optimize(&mut optimized)?;
+        road.step("optimize", &optimized)?;
+        lapidary::prune(&mut model, &pass)?
+    };
     let evaluation = road.step("prune", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;

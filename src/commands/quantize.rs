@@ -21,11 +21,17 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings =
-        QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
+    let settings = QuantizeOptions { exclude: options.exclude.clone() };
     let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
     let plan = lapidary::quantize(&mut model, &data, &settings)?;
     drop(calibrating);
+    if let Some(name) = plan.unknown_exclusions.first() {
+        return Err(Error::Usage {
+            problem: format!("no node is named `{name}`"),
+            help: "--exclude takes names of nodes; `lapidary inspect --text` or Netron shows them"
+                .to_owned(),
+        });
+    }
     let evaluation = road.step("quantize", &model)?;
     if let Some(evaluation) = &evaluation {
         options.gates.check(&reference, evaluation)?;

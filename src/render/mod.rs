@@ -3,13 +3,15 @@
 
 mod inspect;
 mod passes;
+mod plan;
 mod progress;
 mod road;
 
 pub(crate) use inspect::{inspect, text};
 pub(crate) use passes::{pass, passes};
+pub(crate) use plan::prune_plan;
 pub(crate) use progress::Progress;
-pub(crate) use road::{OptimizeReport, Road, Verification, optimize, prune_plan, road, verify};
+pub(crate) use road::{OptimizeReport, Road, Verification, optimize, road, verify};
 
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};
@@ -103,7 +105,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);

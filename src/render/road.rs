@@ -2,7 +2,6 @@
 use super::{Progress, grouped, json, percent, table};
 use lapidary::ir::Model;
 use lapidary::passes::Record;
-use lapidary::passes::prune::Analysis;
 use lapidary::passes::quantize::QuantizationPlan;
 use lapidary::{Cost, Error, Evaluation, Reference};
 use serde::Serialize;
@@ -321,17 +320,4 @@ pub(crate) fn verify(reference: &Reference, evaluation: &Evaluation, as_json: bo
         println!("\naccuracy {} → {}", percent(before), percent(after));
     }
     println!("\nexecuted on {} samples", reference.samples());
-}
-
-#[derive(Serialize)]
-struct PlanJson {
-    text: String,
-}
-
-/// Prints the groups of coupled channels.
-pub(crate) fn prune_plan(analysis: &Analysis, as_json: bool) {
-    if as_json {
-        return json("prune-plan", &PlanJson { text: analysis.to_string() });
-    }
-    println!("{analysis}");
 }

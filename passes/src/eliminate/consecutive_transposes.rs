@@ -5,7 +5,7 @@ use lapidary_ir::{Graph, NewNode, NodeId, Patch};
 crate::pass! {
     /// Merges a `Transpose` of a `Transpose` into one, or into none when they undo each other.
     ///
-    /// Axis i of the result is axis perm2[i] of the value between, which is axis perm1[perm2[i]]
+    /// Axis i of the result is axis `perm2[i]` of the value between, which is axis `perm1[perm2[i]]`
     /// of the input.
     ///
     /// ```onnx

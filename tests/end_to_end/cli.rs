@@ -1,7 +1,5 @@
 //! The program from outside: help, exit codes, messages, JSON.
-mod program;
-
-use program::{fixture, lapidary};
+use crate::program::{fixture, lapidary};
 use tempfile::tempdir;
 
 #[test]
@@ -61,12 +59,6 @@ fn errors_are_json_on_request() {
     assert_eq!(report["command"], "error");
     assert_eq!(report["error"]["exit_code"], 5);
     assert_eq!(report["error"]["code"], "LP0301");
-}
-
-#[test]
-fn inspect_describes_a_fixture() {
-    let text = lapidary(["inspect", "fixtures/digits_resnet_unfused_op17.onnx"]).succeeds().stdout;
-    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Bad input: a clear message, the right exit code, no panic, the old output untouched.
-mod program;
-
+use crate::program::{fixture, lapidary};
 use lapidary::ir::proto::{onnx, prost::Message};
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
-use program::{fixture, lapidary};
 use std::fs;
 use std::path::Path;
 use tempfile::{TempDir, tempdir};

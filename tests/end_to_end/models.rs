@@ -1,8 +1,6 @@
 //! Every fixture through every verb: valid, executed, within budget, smaller, deterministic.
-mod program;
-
+use crate::program::{fixture, lapidary};
 use lapidary::{ReadOptions, ir::proto::prost::Message};
-use program::{fixture, lapidary};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -149,4 +147,33 @@ fn compress_walks_the_whole_road() {
         lines.push(format!("{name}\n{}", costs(&report)));
     }
     insta::assert_snapshot!(lines.join("\n\n"));
+}
+
+#[test]
+fn inspect_and_verify_know_every_fixture() {
+    let mut lines = Vec::new();
+    for name in FIXTURES {
+        let model = fixture(&format!("{name}.onnx"));
+        let model = model.to_str().unwrap();
+        lines.push(format!("{name}\n{}", lapidary(["inspect", model]).succeeds().stdout));
+        let run =
+            lapidary(["--json", "verify", model, model, "--data", "fixtures/digits_test.npz"]);
+        let report: Value = serde_json::from_str(&run.succeeds().stdout).unwrap();
+        assert_eq!(report["outputs"][0]["max_abs"], 0.0, "{name} differs from itself");
+        assert!(accuracy(&report) > 0.95, "{name} is accurate");
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn the_plan_of_a_pruning_is_json_on_request() {
+    let model = fixture("digits_resnet_dynamo_op18.onnx");
+    let run = lapidary(["--json", "prune", model.to_str().unwrap(), "--plan"]).succeeds();
+    let plan: Value = serde_json::from_str(&run.stdout).unwrap();
+    let groups = plan["groups"].as_array().unwrap();
+    assert!(
+        groups
+            .iter()
+            .any(|group| group["channels"] == 16 && group["pins"] == serde_json::json!([]))
+    );
 }
