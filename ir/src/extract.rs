@@ -94,3 +94,30 @@ impl Graph {
         copy
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::text;
+
+    #[test]
+    fn takes_what_the_outputs_need_and_nothing_else() {
+        let model = text::parse(
+            "g (float[2] x, float[2] unused) => (float[2] y)
+             <float[2] w = {1, 2}, float[2] v = {3, 4}>
+             {
+                 a = Add(x, w)
+                 b = Mul(a, v)
+                 y = Relu(b)
+             }",
+        )
+        .expect("the text is a model");
+        let a = model.graph.find("a").expect("there is a value `a`");
+        let part = model.extract(&[a]);
+        assert_eq!(part.validate(), Vec::new());
+        let names: Vec<&str> = part.graph.values().map(|(_, value)| value.name()).collect();
+        assert_eq!(names, ["x", "w", "a"]);
+        let outputs: Vec<&str> =
+            part.graph.outputs().iter().map(|&id| part.graph.value(id).name()).collect();
+        assert_eq!((part.graph.inputs().len(), outputs), (1, vec!["a"]));
+    }
+}

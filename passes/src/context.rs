@@ -11,6 +11,8 @@ pub struct Context {
     pub validate_each: bool,
     /// How far folding may make the model larger.
     pub growth: GrowthBudget,
+    /// Bytes folding has made the model larger so far.
+    pub grown: u64,
     /// What each pass did, in the order of their first run.
     pub records: Vec<Record>,
 }
@@ -46,6 +48,7 @@ impl Default for Context {
         Self {
             validate_each: cfg!(debug_assertions),
             growth: GrowthBudget::default(),
+            grown: 0,
             records: Vec::new(),
         }
     }

@@ -3,12 +3,13 @@ use super::region::{Fold, Region, added_bytes};
 use crate::{Context, Pass, PassError, PassInfo};
 use lapidary_exec::{ExecError, Inputs, RunOptions, Runner};
 use lapidary_ir::{Graph, Model, NodeId, Patch, Tensor, ValueId};
+use rustc_hash::FxHashSet;
 
 crate::pass! {
     /// Computes what depends on constants alone, and keeps the result as initializers.
     ///
-    /// The part of the graph without inputs runs once in the built-in runtime; the values the
-    /// rest reads become initializers. The sizes are known before anything runs: what would make
+    /// The part of the graph without inputs runs in the built-in runtime; the values the rest
+    /// reads become initializers. The sizes are known before anything runs: what would make
     /// the model larger than the growth budget allows stays as it is. So do random operators,
     /// operators outside ONNX's own domain, nodes with subgraphs, what depends on an initializer
     /// that is also an input, and `DequantizeLinear`, which keeps quantized weights small.
@@ -38,6 +39,10 @@ crate::pass! {
     emits: [],
 }
 
+/// Values that are computed in one run of the runtime, about: it takes time that grows faster than
+/// their number.
+const MAX_BATCH: usize = 256;
+
 impl Pass for FoldConstants {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -61,31 +66,48 @@ fn fold(model: &mut Model, context: &mut Context) -> Result<bool, PassError> {
     if folds.is_empty() {
         return Ok(false);
     }
-    let values: Vec<ValueId> = folds.iter().map(|fold| fold.value).collect();
-    if let Ok(tensors) = evaluate(model, &values) {
-        replace(model, context, &values, tensors)?;
-        return Ok(true);
-    }
-    for part in divide(&folds) {
-        match evaluate(model, &part) {
-            Ok(tensors) => replace(model, context, &part, tensors)?,
-            Err(_) => fold_one_by_one(model, context, region.nodes(), &part)?,
+    for batch in batches(&folds) {
+        if fold_together(model, context, batch)? {
+            continue;
+        }
+        for part in batch.chunk_by(|a, b| a.part == b.part) {
+            if !fold_together(model, context, part)? {
+                fold_one_by_one(model, context, part)?;
+            }
         }
     }
     Ok(context.record(&FoldConstants::INFO).rewrites > before)
 }
 
-/// The values of each part.
-fn divide(folds: &[Fold]) -> Vec<Vec<ValueId>> {
-    let mut parts: Vec<Vec<ValueId>> = Vec::new();
-    let mut last = None;
-    for fold in folds {
-        if last.replace(fold.part) != Some(fold.part) {
-            parts.push(Vec::new());
+/// Parts that run at once.
+fn batches(folds: &[Fold]) -> Vec<&[Fold]> {
+    let mut batches = Vec::new();
+    let mut start = 0;
+    let mut end = 0;
+    for part in folds.chunk_by(|a, b| a.part == b.part) {
+        end += part.len();
+        if end - start >= MAX_BATCH {
+            batches.push(&folds[start..end]);
+            start = end;
         }
-        parts.last_mut().expect("one was pushed").push(fold.value);
     }
-    parts
+    if start < end {
+        batches.push(&folds[start..end]);
+    }
+    batches
+}
+
+/// Whether the runtime could compute all the values, which are then initializers.
+fn fold_together(
+    model: &mut Model,
+    context: &mut Context,
+    folds: &[Fold],
+) -> Result<bool, PassError> {
+    let values: Vec<ValueId> = folds.iter().map(|fold| fold.value).collect();
+    let Ok(tensors) = evaluate(model, &values) else { return Ok(false) };
+    replace(model, context, &values, tensors)?;
+    context.grown += folds.iter().map(|fold| fold.added).sum::<u64>();
+    Ok(true)
 }
 
 /// Runs the part of the model that makes `values`.
@@ -147,49 +169,58 @@ fn replace(
     Ok(())
 }
 
-/// Folds the nodes that `values` need one at a time, as far as the runtime can.
+/// Folds the nodes that the values need one at a time, as far as the runtime can.
 fn fold_one_by_one(
     model: &mut Model,
     context: &mut Context,
-    order: &[NodeId],
-    values: &[ValueId],
+    folds: &[Fold],
 ) -> Result<(), PassError> {
-    for id in needed(&model.graph, order, values) {
+    for id in needed(&model.graph, folds) {
         let Some(node) = model.graph.get_node(id) else { continue };
         let constant = |&input: &ValueId| model.graph.constant(input).is_some();
         if node.is("Constant") || !node.inputs().iter().flatten().all(constant) {
             continue;
         }
-        if added_bytes(&model.graph, id) > context.growth.per_value {
+        let added = added_bytes(&model.graph, id);
+        let left = context.growth.total.saturating_sub(context.grown);
+        if added > context.growth.per_value.min(left) {
             continue;
         }
         let outputs: Vec<ValueId> = node.outputs().iter().flatten().copied().collect();
         match evaluate(model, &outputs) {
-            Ok(tensors) => replace(model, context, &outputs, tensors)?,
+            Ok(tensors) => {
+                replace(model, context, &outputs, tensors)?;
+                context.grown += added;
+            }
             Err(reason) => context.record(&FoldConstants::INFO).skip(reason),
         }
     }
     Ok(())
 }
 
-/// The nodes that `values` depend on, in the order given.
-fn needed(graph: &Graph, order: &[NodeId], values: &[ValueId]) -> Vec<NodeId> {
-    let mut marked = vec![false; graph.node_bound()];
-    let mut waiting: Vec<NodeId> = values.iter().filter_map(|&id| graph.producer(id)).collect();
-    while let Some(id) = waiting.pop() {
-        if std::mem::replace(&mut marked[id.index()], true) {
-            continue;
+/// The nodes that the values depend on, each behind those it reads from.
+fn needed(graph: &Graph, folds: &[Fold]) -> Vec<NodeId> {
+    let mut seen = FxHashSet::default();
+    let mut nodes = Vec::new();
+    let makers = folds.iter().rev().filter_map(|fold| graph.producer(fold.value));
+    let mut waiting: Vec<(NodeId, bool)> = makers.map(|id| (id, false)).collect();
+    while let Some((id, ready)) = waiting.pop() {
+        if ready {
+            nodes.push(id);
+        } else if seen.insert(id) {
+            waiting.push((id, true));
+            let inputs = graph[id].inputs().iter().flatten();
+            waiting.extend(inputs.filter_map(|&id| Some((graph.producer(id)?, false))));
         }
-        waiting
-            .extend(graph[id].inputs().iter().flatten().filter_map(|&input| graph.producer(input)));
     }
-    order.iter().copied().filter(|id| marked[id.index()]).collect()
+    nodes
 }
 
 #[cfg(test)]
 mod tests {
     use super::FoldConstants;
-    use crate::testing::{rewrite, rewrite_unexecuted};
+    use crate::testing::{parse, rewrite, rewrite_unexecuted};
+    use crate::{Context, GrowthBudget, driver};
     use insta::assert_snapshot;
 
     #[test]
@@ -247,6 +278,25 @@ mod tests {
             y = Add(x, large)
         }
         ");
+    }
+
+    #[test]
+    fn keeps_to_the_budget_of_all_values_however_often_it_runs() {
+        let mut model = parse(
+            "g (float[1] x) => (float[10] y)
+             <int64[1] n = {10}, float a = {1}, float b = {2}, float c = {3}>
+             {
+                 a_ = Expand(a, n)
+                 b_ = Expand(b, n)
+                 c_ = Expand(c, n)
+                 y = Sum(x, a_, b_, c_)
+             }",
+        );
+        let growth = GrowthBudget { per_value: 50, total: 90 };
+        let mut context = Context { growth, ..Context::default() };
+        let folded = driver::run_to_fixpoint(&[&FoldConstants {}], &mut model, &mut context);
+        folded.expect("the pass runs");
+        assert_eq!((context.rewrites(), context.grown), (2, 72));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) struct Region {
 pub(super) struct Fold {
     pub(super) value: ValueId,
     pub(super) part: usize,
+    /// Bytes the model grows by; for a part folded as a whole, the first value has them all.
+    pub(super) added: u64,
 }
 
 /// Bytes of a value, from its inferred type.
@@ -72,11 +74,6 @@ impl Region {
         region
     }
 
-    /// The nodes, in topological order.
-    pub(super) fn nodes(&self) -> &[NodeId] {
-        &self.order
-    }
-
     fn contains(&self, id: NodeId) -> bool {
         self.inside.get(id.index()).copied().unwrap_or(false)
     }
@@ -99,7 +96,7 @@ impl Region {
         for _ in 0..MAX_ROUNDS {
             let parts = self.parts(graph);
             let frontier = self.frontier(graph);
-            let (accepted, refused) = within(&frontier, &parts, self, graph, growth);
+            let (accepted, refused) = within(&frontier, &parts, self, graph, growth, context.grown);
             if refused.is_empty() {
                 return accepted;
             }
@@ -202,6 +199,7 @@ fn within(
     region: &Region,
     graph: &Graph,
     growth: GrowthBudget,
+    grown: u64,
 ) -> (Vec<Fold>, Vec<ValueId>) {
     let mut members: Vec<Vec<ValueId>> = vec![Vec::new(); region.order.len()];
     for &id in frontier {
@@ -221,25 +219,29 @@ fn within(
             unneeded[part] += tensor.byte_len();
         }
     }
-    let mut left = growth.total;
+    let mut left = growth.total.saturating_sub(grown);
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     for (part, values) in members.iter().enumerate() {
         let bytes: u64 = values.iter().map(|&id| byte_len(graph, id).unwrap_or(0)).sum();
         let more = bytes.saturating_sub(unneeded[part]);
-        let folds = values.iter().map(|&value| Fold { value, part });
         if more <= growth.per_value.saturating_mul(values.len() as u64) && more <= left {
             left -= more;
-            accepted.extend(folds);
+            let added = std::iter::once(more).chain(std::iter::repeat(0));
+            accepted.extend(values.iter().zip(added).map(|(&value, added)| Fold {
+                value,
+                part,
+                added,
+            }));
             continue;
         }
-        for fold in folds {
-            let bytes = byte_len(graph, fold.value).unwrap_or(0);
-            let more = bytes.saturating_sub(own_constants(graph, region, fold.value));
-            if more <= growth.per_value && more <= left {
-                left -= more;
-                accepted.push(fold);
+        for &value in values {
+            let bytes = byte_len(graph, value).unwrap_or(0);
+            let added = bytes.saturating_sub(own_constants(graph, region, value));
+            if added <= growth.per_value && added <= left {
+                left -= added;
+                accepted.push(Fold { value, part, added });
             } else {
-                refused.push(fold.value);
+                refused.push(value);
             }
         }
     }
