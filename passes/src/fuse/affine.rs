@@ -1,7 +1,7 @@
 //! What a node does to every channel of its input: multiply and add.
 use super::weights;
 use crate::{OrSkip, Skip, require};
-use lapidary_ir::{Graph, NodeId};
+use lapidary_ir::{ElemType, Graph, NodeId};
 
 /// y = x · scale + shift, one of each per channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,10 +47,12 @@ impl Affine {
         let lengths = [scale.len(), shift.len(), mean.len(), variance.len()];
         require(lengths == [channels; 4], "BatchNormalization has another number of channels")?;
 
-        let scale: Vec<f64> =
-            scale.iter().zip(&variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
-        let means = mean.iter().zip(&scale);
-        let shift = shift.iter().zip(means).map(|(b, (m, s))| b - m * s).collect();
+        let float = graph.constant_input(id, 4).is_some_and(|t| t.elem_type() == ElemType::FLOAT);
+        let channel = if float { channel_in_float } else { channel };
+        let per_channel = scale.iter().zip(&shift).zip(mean.iter().zip(&variance));
+        let (scale, shift) = per_channel
+            .map(|((&scale, &shift), (&mean, &var))| channel(scale, shift, mean, var + epsilon))
+            .unzip();
         Ok(Self { scale, shift })
     }
 
@@ -68,6 +70,20 @@ impl Affine {
     pub(super) fn is_shift(&self) -> bool {
         self.scale.iter().all(|&scale| scale == 1.0)
     }
+}
+
+/// s = scale / sqrt(var + epsilon) and shift − mean · s, of one channel.
+fn channel(scale: f64, shift: f64, mean: f64, variance: f64) -> (f64, f64) {
+    let s = scale / variance.sqrt();
+    (s, shift - mean * s)
+}
+
+/// The same in the arithmetic of `float`, rounded as a runtime rounds it: what is folded is then
+/// what was executed, not a neighbour of it.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to float is the purpose")]
+fn channel_in_float(scale: f64, shift: f64, mean: f64, variance: f64) -> (f64, f64) {
+    let s = scale as f32 / (variance as f32).sqrt();
+    (f64::from(s), f64::from(shift as f32 - mean as f32 * s))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ mod tests {
         assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
         fuse-conv-batch-normalization: 1 rewrites
         g (float[1,4,8,8] x) => (float[1,4,6,6] y)
-        <float[4,2,3,3] w, float[4] b = {-1.9299734, -0.91116273, -0.07827076, 0.5269584}>
+        <float[4,2,3,3] w, float[4] b = {-1.9299735, -0.9111628, -0.07827076, 0.52695847}>
         {
             y = Conv <group = 2> (x, w, b)
         }
@@ -98,7 +98,7 @@ mod tests {
         fuse-conv-batch-normalization: 1 rewrites
         g (float[1,3,8,8] x, float[1,3,8,8] z) => (float[1,4,6,6] y, float[1,4,6,6] other)
         <float[4,3,3,3] w, float[4,3,3,3] w_1,
-            float[4] y_bias = {-1.2392557, -0.89571595, -0.056538034, 0.4506838}>
+            float[4] y_bias = {-1.2392557, -0.89571595, -0.056538034, 0.45068377}>
         {
             y = Conv(x, w_1, y_bias)
             other = Conv(z, w)
@@ -152,7 +152,7 @@ mod tests {
         assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
         fuse-conv-batch-normalization: 1 rewrites
         g (float[1,3,8] x) => (float[1,4,6] y)
-        <float[4,3,3] w, float[4] y_bias = {-1.2392557, -0.89571595, -0.056538034, 0.4506838}>
+        <float[4,3,3] w, float[4] y_bias = {-1.2392557, -0.89571595, -0.056538034, 0.45068377}>
         {
             y = Conv(x, w, y_bias)
         }

@@ -76,7 +76,7 @@ mod tests {
         assert_snapshot!(rewrite(&FuseGemmBatchNormalization {}, source), @r"
         fuse-gemm-batch-normalization: 1 rewrites
         g (float[2,3] x) => (float[2,4] y)
-        <float[4,3] w, float[4] b = {-2.6318269, -0.92678994, -0.099952, 0.60302734}>
+        <float[4,3] w, float[4] b = {-2.6318269, -0.9267899, -0.09995199, 0.60302734}>
         {
             y = Gemm <alpha = 0.5, transB = 1> (x, w, b)
         }
