@@ -6,8 +6,8 @@
 //!
 //! ```no_run
 //! # use lapidary_exec::{ExecError, RandomInputs, RunOptions, Runner, compare};
-//! # fn main() -> Result<(), ExecError> {
-//! # let (before, after): (lapidary_ir::Model, lapidary_ir::Model) = todo!();
+//! # use lapidary_ir::Model;
+//! # fn same(before: Model, after: Model) -> Result<(), ExecError> {
 //! let inputs = RandomInputs::default().generate(&before)?;
 //! let reference = Runner::new(&before, &RunOptions::default())?.run(&inputs)?;
 //! let candidate = Runner::new(&after, &RunOptions::default())?.run(&inputs)?;

@@ -16,7 +16,7 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     };
     let pruning = options.prune.map(|ratio| prune::pass(ratio, Norm::L2, 1)).transpose()?;
     let reference = Reference::new(&original, test)?;
-    let mut road = Road::new(&original, Some(&reference));
+    let mut road = Road::new("compress", &original, Some(&reference));
     let mut model = original.clone();
     let context = lapidary::optimize(&mut model)?;
     let mut evaluation = road.step("optimize", &model)?;

@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
             help: "give them with --data FILE.npz".to_owned(),
         });
     }
-    let mut road = Road::new(&original, reference.as_ref());
+    let mut road = Road::new("prune", &original, reference.as_ref());
     let context = if options.no_optimize {
         lapidary::prune_as_is(&mut model, &pass)?
     } else {

@@ -15,7 +15,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         None => data.clone(),
     };
     let reference = Reference::new(&original, test)?;
-    let mut road = Road::new(&original, Some(&reference));
+    let mut road = Road::new("quantize", &original, Some(&reference));
     let mut model = original.clone();
     if !options.no_optimize {
         lapidary::optimize(&mut model)?;

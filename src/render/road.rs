@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// The steps of a model with what each costs and loses.
 pub(crate) struct Road<'a> {
+    command: &'static str,
     reference: Option<&'a Reference>,
     report: RoadReport,
 }
@@ -58,8 +59,12 @@ impl From<&Record> for PassReport {
 }
 
 impl<'a> Road<'a> {
-    /// A road that starts at `original`, measured against `reference` if there are samples.
-    pub(crate) fn new(original: &Model, reference: Option<&'a Reference>) -> Self {
+    /// The road of a verb, from `original` on, measured against `reference` if there are samples.
+    pub(crate) fn new(
+        command: &'static str,
+        original: &Model,
+        reference: Option<&'a Reference>,
+    ) -> Self {
         let start = Step {
             name: "original".to_owned(),
             cost: Cost::of(original),
@@ -69,7 +74,7 @@ impl<'a> Road<'a> {
         let samples = reference.map(Reference::samples);
         let report =
             RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
-        Self { reference, report }
+        Self { command, reference, report }
     }
 
     /// Measures the model after a step.
@@ -108,9 +113,8 @@ impl<'a> Road<'a> {
 
 /// Prints the road.
 pub(crate) fn road(road: &Road, as_json: bool) {
-    let command = "road";
     if as_json {
-        return json(command, &road.report);
+        return json(road.command, &road.report);
     }
     let report = &road.report;
     let measured = report.samples.is_some();

@@ -21,7 +21,9 @@ fn report(verb: &str, name: &str, out: &Path, options: &[&str]) -> Value {
     let mut arguments = vec!["--json", verb, model.to_str().unwrap(), "-o", out.to_str().unwrap()];
     arguments.extend(options);
     let run = lapidary(arguments).succeeds();
-    serde_json::from_str(&run.stdout).unwrap()
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["command"], verb);
+    report
 }
 
 /// What of a report is the same on every machine: costs, not errors.
@@ -176,4 +178,22 @@ fn the_plan_of_a_pruning_is_json_on_request() {
             .iter()
             .any(|group| group["channels"] == 16 && group["pins"] == serde_json::json!([]))
     );
+}
+
+#[test]
+fn the_example_of_the_readme_is_true() {
+    let readme = fs::read_to_string(fixture("../README.md")).unwrap();
+    let command = readme.split("-- compress ").nth(1).unwrap().split("\n$ ").next().unwrap();
+    let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("small.onnx");
+    let words = command.split_whitespace().filter(|word| *word != "\\");
+    let words = words.map(|word| if word == "small.onnx" { out.to_str().unwrap() } else { word });
+    let run = lapidary(["compress"].into_iter().chain(words)).succeeds();
+    // The columns of costs are the same on every machine, those of errors nearly.
+    let costs = |text: &str| -> Vec<String> {
+        let width = text.find("MACs").unwrap() + "MACs".len();
+        text.lines().take(5).map(|line| line[..width].to_owned()).collect()
+    };
+    assert_eq!(costs(&run.stdout), costs(shown));
 }
