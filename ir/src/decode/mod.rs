@@ -1,10 +1,15 @@
 //! `ModelProto` to [`Model`].
+mod error;
+mod tensor;
+
+pub use error::{DecodeError, NodeError};
+pub use tensor::TensorDecodeError;
+
 use crate::apply::uses_of;
 use crate::node::Order;
-use crate::tensor::{Notes, TensorError, element_count};
 use crate::{
-    Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, NodeId, OpsetImports, Tensor,
-    Value, ValueId, ValueType, infer,
+    Attribute, AttributeValue, Dim, ElemType, Graph, Model, Node, NodeId, OpsetImports, Value,
+    ValueId, ValueType, infer,
 };
 use bytes::Bytes;
 use lapidary_proto::onnx;
@@ -20,128 +25,6 @@ pub type LoadExternal<'a> = dyn Fn(&onnx::TensorProto) -> Result<Bytes, BoxedErr
 
 /// An error of whatever loads external data.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Why a `ModelProto` is no model.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// There is no graph.
-    #[error("the model has no graph")]
-    NoGraph,
-    /// There is no `opset_import`.
-    #[error("the model imports no operator set")]
-    NoOpset,
-    /// A subgraph is nested too deeply.
-    #[error("subgraphs are nested deeper than {MAX_DEPTH}")]
-    TooDeep,
-    /// A value has no name.
-    #[error("{what} {index} of graph `{graph}` has no name")]
-    Unnamed {
-        /// Input, output, or initializer.
-        what: &'static str,
-        /// Its position.
-        index: usize,
-        /// The graph.
-        graph: String,
-    },
-    /// Two values of a graph have the same name.
-    #[error("{what} `{name}` has the name of another value of graph `{graph}`")]
-    DuplicateName {
-        /// What the second one is.
-        what: &'static str,
-        /// The name.
-        name: String,
-        /// The graph.
-        graph: String,
-    },
-    /// A graph output that nothing makes.
-    #[error("graph output `{name}` is made by no node, input or initializer")]
-    UnknownOutput {
-        /// The name.
-        name: String,
-    },
-    /// A problem in a node.
-    #[error("node `{name}` ({op_type})")]
-    Node {
-        /// The node's name, or that of its first output.
-        name: String,
-        /// The operator.
-        op_type: String,
-        /// The problem.
-        #[source]
-        source: Box<NodeError>,
-    },
-    /// A problem in an initializer.
-    #[error("initializer `{name}`")]
-    Initializer {
-        /// Its name.
-        name: String,
-        /// The problem.
-        #[source]
-        source: TensorDecodeError,
-    },
-}
-
-/// What can be wrong with a node.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// An input that nothing makes.
-    #[error("input {slot} reads `{name}`, which no node, input or initializer makes")]
-    UnknownInput {
-        /// Which input.
-        slot: usize,
-        /// What it names.
-        name: String,
-    },
-    /// A subgraph reads a value that no enclosing graph has.
-    #[error("subgraph `{attribute}` reads `{name}`, which no enclosing graph makes")]
-    UnknownCapture {
-        /// The attribute that holds the subgraph.
-        attribute: String,
-        /// What it names.
-        name: String,
-    },
-    /// Two attributes have the same name.
-    #[error("attribute `{0}` is given twice")]
-    DuplicateAttribute(String),
-    /// A tensor attribute is malformed.
-    #[error("attribute `{name}`")]
-    Tensor {
-        /// The attribute.
-        name: String,
-        /// The problem.
-        #[source]
-        source: TensorDecodeError,
-    },
-    /// A subgraph is malformed.
-    #[error("subgraph `{name}`")]
-    Subgraph {
-        /// The attribute.
-        name: String,
-        /// The problem.
-        #[source]
-        source: DecodeError,
-    },
-}
-
-/// Why a `TensorProto` is no tensor.
-#[derive(Debug, thiserror::Error)]
-pub enum TensorDecodeError {
-    /// Type, dimensions and data do not agree.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-    /// Data is in more than one field.
-    #[error("data is in {0}, expected one field")]
-    TwoFields(String),
-    /// Strings can't be raw.
-    #[error("string data is in raw_data, expected string_data")]
-    RawStrings,
-    /// The data is in another file, which can't be read.
-    #[error("{0}")]
-    External(#[source] BoxedError),
-    /// Segments were never implemented by anyone.
-    #[error("the tensor is a segment of another one, which is not supported")]
-    Segment,
-}
 
 impl Model {
     /// Turns the wire form into a graph. Tensor bytes are shared, not copied.
@@ -294,7 +177,7 @@ impl Scope<'_> {
             return Err(DecodeError::Unnamed { what: "initializer", index, graph });
         };
         proto.name = Some(name.clone());
-        let tensor = tensor(proto, self.load)
+        let tensor = tensor::decode(proto, self.load)
             .map_err(|source| DecodeError::Initializer { name: name.clone(), source })?;
         let id = match graph.find(&name) {
             Some(id) if graph.value(id).is_input && graph.value(id).initializer.is_none() => id,
@@ -399,7 +282,7 @@ impl Scope<'_> {
             }
             Some(AttributeType::Tensor) if proto.t.is_some() => {
                 let boxed = proto.t.take().unwrap_or_default();
-                let tensor = tensor(*boxed, self.load)
+                let tensor = tensor::decode(*boxed, self.load)
                     .map_err(|source| NodeError::Tensor { name: name.clone(), source })?;
                 AttributeValue::Tensor(Arc::new(tensor))
             }
@@ -508,88 +391,4 @@ pub(crate) fn value_type(proto: &onnx::TypeProto) -> ValueType {
 fn node_label(node: &onnx::NodeProto) -> String {
     let name = node.name.as_ref().filter(|name| !name.is_empty());
     name.or_else(|| node.output.first()).cloned().unwrap_or_default()
-}
-
-/// Decodes constant data.
-///
-/// # Errors
-/// When type, dimensions and data do not agree, or the other file can't be read.
-pub(crate) fn tensor(
-    mut proto: onnx::TensorProto,
-    load: &LoadExternal<'_>,
-) -> Result<Tensor, TensorDecodeError> {
-    if proto.segment.is_some() {
-        return Err(TensorDecodeError::Segment);
-    }
-    let notes = take_notes(&mut proto);
-    let elem_type = ElemType(proto.data_type.unwrap_or(0));
-    let external = onnx::tensor_proto::DataLocation::External as i32;
-    let dims = std::mem::take(&mut proto.dims);
-    element_count(&dims)?;
-    let mut tensor = if proto.data_location == Some(external) {
-        proto.dims.clone_from(&dims);
-        let bytes = load(&proto).map_err(TensorDecodeError::External)?;
-        Tensor::from_bytes(elem_type, dims, bytes)?
-    } else {
-        inline(elem_type, dims, proto)?
-    };
-    tensor.notes = notes;
-    Ok(tensor)
-}
-
-fn take_notes(proto: &mut onnx::TensorProto) -> Option<Box<Notes>> {
-    let entry = |entry: onnx::StringStringEntryProto| {
-        (entry.key.unwrap_or_default(), entry.value.unwrap_or_default())
-    };
-    let metadata = std::mem::take(&mut proto.metadata_props).into_iter().map(entry).collect();
-    let notes = Notes { doc_string: proto.doc_string.take(), metadata };
-    (notes != Notes::default()).then(|| Box::new(notes))
-}
-
-fn inline(
-    elem_type: ElemType,
-    dims: Vec<i64>,
-    proto: onnx::TensorProto,
-) -> Result<Tensor, TensorDecodeError> {
-    let fields = [
-        ("raw_data", proto.raw_data.is_some()),
-        ("float_data", !proto.float_data.is_empty()),
-        ("int32_data", !proto.int32_data.is_empty()),
-        ("string_data", !proto.string_data.is_empty()),
-        ("int64_data", !proto.int64_data.is_empty()),
-        ("double_data", !proto.double_data.is_empty()),
-        ("uint64_data", !proto.uint64_data.is_empty()),
-    ];
-    let present: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(n, _)| *n).collect();
-    if present.len() > 1 {
-        return Err(TensorDecodeError::TwoFields(present.join(" and ")));
-    }
-    if elem_type == ElemType::STRING {
-        if proto.raw_data.is_some() {
-            return Err(TensorDecodeError::RawStrings);
-        }
-        return Ok(Tensor::from_strings(dims, proto.string_data)?);
-    }
-    if let Some(raw) = proto.raw_data {
-        return Ok(Tensor::from_bytes(elem_type, dims, raw)?);
-    }
-    // Typed fields hold one element per entry, sub-byte types one packed byte per entry.
-    let width = elem_type.bits().unwrap_or(8).div_ceil(8) as usize;
-    let mut bytes = Vec::new();
-    for value in proto.float_data {
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-    for value in proto.double_data {
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-    for value in proto.int64_data {
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-    for value in proto.int32_data {
-        bytes.extend_from_slice(&value.to_le_bytes()[..width.min(4)]);
-    }
-    for value in proto.uint64_data {
-        bytes.extend_from_slice(&value.to_le_bytes()[..width.min(8)]);
-    }
-    Ok(Tensor::from_bytes(elem_type, dims, bytes.into())?)
 }
