@@ -266,10 +266,6 @@ impl<'a> Edit<'a> {
                 self.graph.node_mut(node).attributes.retain(|attribute| attribute.name != name);
                 self.touched.insert(node);
             }
-            Action::SetOpType(node, op_type) => {
-                self.graph.node_mut(node).op_type = op_type;
-                self.touched.insert(node);
-            }
             Action::SetTensor(id, tensor) => {
                 let ty = infer::tensor_type(&tensor);
                 let value = self.graph.value_mut(id);

@@ -148,7 +148,6 @@ pub(crate) enum Action {
     SetInput(NodeId, usize, Option<Operand>),
     SetAttribute(NodeId, Attribute),
     RemoveAttribute(NodeId, String),
-    SetOpType(NodeId, String),
     SetTensor(ValueId, Arc<Tensor>),
     DropOutput(NodeId, usize),
     Remove(NodeId),
@@ -260,11 +259,6 @@ impl Patch {
     /// Removes an attribute of an existing node.
     pub fn remove_attribute(&mut self, node: NodeId, name: &str) {
         self.actions.push(Action::RemoveAttribute(node, name.to_owned()));
-    }
-
-    /// Makes an existing node another operator of the same domain.
-    pub fn set_op_type(&mut self, node: NodeId, op_type: &str) {
-        self.actions.push(Action::SetOpType(node, op_type.to_owned()));
     }
 
     /// Gives an initializer other data, for everything that reads it.

@@ -84,6 +84,9 @@ pub enum NodeError {
     /// Two attributes have the same name.
     #[error("attribute `{0}` is given twice")]
     DuplicateAttribute(String),
+    /// A list of subgraphs: no operator has one, and what they read could not be followed.
+    #[error("attribute `{0}` is a list of subgraphs, expected one subgraph per attribute")]
+    GraphList(String),
     /// A tensor attribute is malformed.
     #[error("attribute `{name}`")]
     Tensor {

@@ -264,6 +264,9 @@ impl Scope<'_> {
         captured: &mut Vec<String>,
     ) -> Result<Attribute, NodeError> {
         let name = proto.name.clone().unwrap_or_default();
+        if !proto.graphs.is_empty() {
+            return Err(NodeError::GraphList(name));
+        }
         let doc_string = proto.doc_string.clone();
         let kind = if proto.ref_attr_name.is_some() { None } else { proto.r#type };
         let kind = kind.and_then(|kind| AttributeType::try_from(kind).ok());
@@ -391,4 +394,31 @@ pub(crate) fn value_type(proto: &onnx::TypeProto) -> ValueType {
 fn node_label(node: &onnx::NodeProto) -> String {
     let name = node.name.as_ref().filter(|name| !name.is_empty());
     name.or_else(|| node.output.first()).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text;
+
+    #[test]
+    fn a_list_of_subgraphs_is_refused_by_name() {
+        let source = "g (float[2] x) => (float[2] y) { [first] y = Relu(x) }";
+        let mut proto = text::parse(source).expect("the text is valid").encode();
+        let graph = proto.graph.as_mut().expect("there is a graph");
+        graph.node[0].attribute.push(onnx::AttributeProto {
+            name: Some("branches".to_owned()),
+            r#type: Some(AttributeType::Graphs as i32),
+            graphs: vec![onnx::GraphProto::default()],
+            ..onnx::AttributeProto::default()
+        });
+        let load = |_: &onnx::TensorProto| Err("there is no other file".into());
+        let error = Model::decode(proto, &load).expect_err("it is refused");
+        assert_eq!(error.to_string(), "node `first` (Relu)");
+        let cause = std::error::Error::source(&error).expect("the attribute is the cause");
+        assert_eq!(
+            cause.to_string(),
+            "attribute `branches` is a list of subgraphs, expected one subgraph per attribute"
+        );
+    }
 }
