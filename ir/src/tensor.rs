@@ -299,6 +299,12 @@ impl Tensor {
         if self.len() != 1 { None } else { self.to_i64()?.first().copied() }
     }
 
+    /// The only element of a one-element boolean tensor.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if self.len() != 1 { None } else { self.to_vec()?.first().copied() }
+    }
+
     /// The same data under other dimensions of the same element count.
     ///
     /// # Errors

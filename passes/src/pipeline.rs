@@ -2,10 +2,10 @@
 use crate::Pass;
 use crate::eliminate::{
     EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes,
-    EliminateConsecutiveTransposes, EliminateDeadNodes, EliminateDropout,
-    EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
-    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
-    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
+    EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes,
+    EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity,
+    EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand,
+    EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
     EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
     EliminateZeroInitialState,
 };
@@ -32,6 +32,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FoldCastLike {},
     &FoldReshapeShape {},
     &FoldSequenceAt {},
+    &EliminateConstantIf {},
+    &EliminateConstantLoop {},
     &EliminateIdentity {},
     &EliminateDropout {},
     &EliminateNopCast {},
