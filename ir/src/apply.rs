@@ -126,6 +126,13 @@ impl Graph {
         Some(value)
     }
 
+    /// Deletes those of `values` that nothing reads, and whatever nothing reads because of it.
+    pub(crate) fn delete_unused(&mut self, values: Vec<ValueId>) {
+        let mut edit = Edit::new(self);
+        edit.unused = values;
+        edit.finish();
+    }
+
     /// Makes everything that reads `old` read `new`, which computes the same.
     pub(crate) fn redirect(&mut self, old: ValueId, new: ValueId) {
         Edit::new(self).redirect(old, new);

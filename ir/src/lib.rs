@@ -78,6 +78,7 @@ pub use node::Node;
 pub use patch::{Applied, NewNode, Operand, Patch, PatchError};
 pub use pattern::{Constant, NoMatch, Scalar};
 pub use splice::Splice;
+pub use subgraph::InputFate;
 pub use tensor::{Element, Notes, Tensor, TensorError, element_count};
 pub use validate::Violation;
 pub use value::{Port, Use, Value, ValueType};

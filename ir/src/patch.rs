@@ -120,6 +120,13 @@ impl NewNode {
         self
     }
 
+    /// Lets the subgraphs of the node capture one more value, under the next index.
+    #[must_use]
+    pub fn capturing(mut self, operand: impl Into<Operand>) -> Self {
+        self.captured.push(operand.into());
+        self
+    }
+
     /// Sets the number of outputs.
     #[must_use]
     pub fn outputs(mut self, count: usize) -> Self {

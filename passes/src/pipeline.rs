@@ -7,7 +7,7 @@ use crate::eliminate::{
     EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand,
     EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
     EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
-    EliminateZeroInitialState,
+    EliminateUnusedSubgraphValues, EliminateZeroInitialState,
 };
 use crate::fold::{
     FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
@@ -32,6 +32,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FoldCastLike {},
     &FoldReshapeShape {},
     &FoldSequenceAt {},
+    &EliminateUnusedSubgraphValues {},
     &EliminateConstantIf {},
     &EliminateConstantLoop {},
     &EliminateIdentity {},

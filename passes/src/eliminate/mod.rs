@@ -23,6 +23,7 @@ mod nop_transpose;
 mod single_input;
 mod single_split;
 mod unused_outputs;
+mod unused_subgraph_values;
 mod zero_initial_state;
 
 pub use common_subexpressions::EliminateCommonSubexpressions;
@@ -49,6 +50,7 @@ pub use nop_transpose::EliminateNopTranspose;
 pub use single_input::EliminateSingleInput;
 pub use single_split::EliminateSingleSplit;
 pub use unused_outputs::EliminateUnusedOutputs;
+pub use unused_subgraph_values::EliminateUnusedSubgraphValues;
 pub use zero_initial_state::EliminateZeroInitialState;
 
 use crate::{OrSkip, Pass, Skip, require};
@@ -58,6 +60,7 @@ use lapidary_ir::{Dim, Graph, NewNode, NodeId, Operand, Patch, Splice, ValueId};
 pub const PASSES: &[&dyn Pass] = &[
     &EliminateDeadNodes {},
     &EliminateUnusedOutputs {},
+    &EliminateUnusedSubgraphValues {},
     &EliminateConstantIf {},
     &EliminateConstantLoop {},
     &EliminateIdentity {},
@@ -109,7 +112,8 @@ fn stand_in(
     values: impl IntoIterator<Item = (ValueId, Operand)>,
 ) {
     let mut renamed = Vec::new();
-    for (value, operand) in values {
+    let read = values.into_iter().filter(|&(value, _)| !graph.value(value).is_unused());
+    for (value, operand) in read {
         let may_be_renamed = match operand {
             Operand::Output(..) => !renamed.contains(&operand),
             Operand::Value(id) => !renamed.contains(&operand) && graph.can_replace(value, id),
