@@ -1,9 +1,20 @@
 //! The road of a model, one call per step.
 use crate::{Dataset, Error};
-use lapidary_ir::Model;
+use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::prune::PruneChannels;
 use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions};
 use lapidary_passes::{Context, Pass, driver, pipeline};
+
+/// Gives numbers to dimensions the model leaves open.
+///
+/// # Errors
+/// When an input or dimension does not exist or has another size, and when the model can't work
+/// with these sizes.
+pub fn fix_dims(model: &mut Model, fixed: &FixedDims) -> Result<(), Error> {
+    model.fix_dims(fixed).map_err(Error::FixDims)?;
+    let violations = model.validate();
+    if violations.is_empty() { Ok(()) } else { Err(Error::Misfit { violations }) }
+}
 
 /// Removes, folds and fuses what a model computes needlessly; outputs stay within rounding.
 ///

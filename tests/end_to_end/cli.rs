@@ -91,3 +91,18 @@ fn verify_tells_equal_models_from_different_ones() {
     let run = lapidary(["verify", model, other, "--data", data]);
     assert_eq!(run.code, 1, "{}", run.stderr);
 }
+
+#[test]
+fn sizes_of_open_dimensions_reach_the_outputs() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("fixed.onnx");
+    let out = out.to_str().unwrap();
+    let model = "fixtures/digits_transformer_dynamo_op18.onnx";
+    lapidary(["optimize", model, "--dim", "N=4", "-o", out]).succeeds();
+    let report = lapidary(["--json", "inspect", out]).succeeds().stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["inputs"][0]["shape"][0], "4");
+    assert_eq!(report["outputs"][0]["shape"][0], "4");
+    let run = lapidary(["inspect", model, "--input-shape", "4,8"]);
+    assert!(run.fails_with(2, folder.path()).contains("has rank"));
+}
