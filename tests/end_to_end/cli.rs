@@ -91,3 +91,13 @@ fn verify_tells_equal_models_from_different_ones() {
     let run = lapidary(["verify", model, other, "--data", data]);
     assert_eq!(run.code, 1, "{}", run.stderr);
 }
+
+#[test]
+fn no_pass_at_all_writes_the_same_bytes() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("same.onnx");
+    let model = fixture("digits_resnet_unfused_op17.onnx");
+    let arguments = ["optimize", "--only", "none", "--verify", "off", "-o", out.to_str().unwrap()];
+    lapidary(arguments.into_iter().chain([model.to_str().unwrap()])).succeeds();
+    assert!(std::fs::read(out).unwrap() == std::fs::read(model).unwrap());
+}
