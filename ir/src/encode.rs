@@ -126,6 +126,7 @@ pub(crate) fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::Tens
         ..onnx::TensorProto::default()
     };
     if let Some(notes) = &tensor.notes {
+        proto.name = proto.name.or_else(|| notes.name.clone());
         proto.doc_string.clone_from(&notes.doc_string);
         proto.metadata_props = notes.metadata.iter().map(|(k, v)| entry(k, v)).collect();
     }
