@@ -52,7 +52,9 @@ impl Model {
             Scope { load, opsets: Arc::new(opsets), foreign_names: Arc::new(foreign_names) };
         let (graph, captured) = scope.graph(graph, 0, &|_| false)?;
         debug_assert!(captured.is_empty(), "the main graph captures nothing");
-        Ok(Self { graph, external_data, rest: proto })
+        let constants_are_inputs = proto.ir_version.is_some_and(Self::constants_are_inputs)
+            && graph.initializers().all(|(id, _)| graph.value(id).is_input());
+        Ok(Self { graph, external_data, constants_are_inputs, rest: proto })
     }
 }
 
