@@ -136,7 +136,7 @@ pub(crate) struct Optimize {
     /// Do not execute models larger than this many megabytes.
     #[arg(long, value_name = "MB", default_value_t = 256)]
     pub(crate) verify_limit: u64,
-    /// Run only these passes, once each, in this order.
+    /// Run only these passes, once each, in this order; `none` rewrites nothing.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Do not run these passes.

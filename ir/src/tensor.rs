@@ -22,6 +22,8 @@ pub struct Tensor {
 /// Documentation that rides along with a tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
+    /// `TensorProto.name` of an attribute; initializers are values, which have names of their own.
+    pub name: Option<String>,
     /// `TensorProto.doc_string`.
     pub doc_string: Option<String>,
     /// `TensorProto.metadata_props`.

@@ -106,3 +106,13 @@ fn sizes_of_open_dimensions_reach_the_outputs() {
     let run = lapidary(["inspect", model, "--input-shape", "4,8"]);
     assert!(run.fails_with(2, folder.path()).contains("has rank"));
 }
+
+#[test]
+fn no_pass_at_all_writes_the_same_bytes() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("same.onnx");
+    let model = fixture("digits_resnet_unfused_op17.onnx");
+    let arguments = ["optimize", "--only", "none", "--verify", "off", "-o", out.to_str().unwrap()];
+    lapidary(arguments.into_iter().chain([model.to_str().unwrap()])).succeeds();
+    assert!(std::fs::read(out).unwrap() == std::fs::read(model).unwrap());
+}
