@@ -1,9 +1,8 @@
 //! `BatchNormalization` before `Conv`.
 use super::affine::Affine;
-use super::linear::update;
-use super::{padding, weights};
-use crate::{OrSkip, PassInfo, Rule, Skip, require};
-use lapidary_ir::{Constant, Graph, NewNode, NodeId, Patch, ValueId, pattern};
+use super::linear::Linear;
+use crate::{PassInfo, Rule, Skip};
+use lapidary_ir::{Constant, Graph, NodeId, Patch, ValueId, pattern};
 
 crate::pass! {
     /// Folds an inference-mode `BatchNormalization` into the `Conv` that reads it.
@@ -53,51 +52,9 @@ impl Rule for FuseBatchNormalizationConv {
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
         let site = Site::find(graph, root)?;
-        let weight = &site.w.tensor;
-        let dims: Vec<usize> = weight.dims().iter().map(|&dim| dim as usize).collect();
-        let [outputs, inputs, kernel @ ..] = dims.as_slice() else { return Err(Skip::NoMatch) };
-        let groups = usize::try_from(graph[root].int("group").unwrap_or(1)).ok();
-        let groups = groups.filter(|&groups| groups > 0 && outputs % groups == 0).or_no_match()?;
-
-        let affine = Affine::batch_normalization(graph, site.norm, inputs * groups)?;
-        require(affine.is_finite(), "scale or shift is not finite")?;
-        if !affine.is_scale() {
-            let pads = padding::pads(&graph[root], kernel.len())?;
-            require(pads.iter().all(|&pad| pad == 0), "padding lies behind the shift")?;
-        }
-
-        let window: usize = kernel.iter().product();
-        let channel = |index: usize| {
-            let (output, input) = (index / (inputs * window), index / window % inputs);
-            output / (outputs / groups) * inputs + input
-        };
-        let values = weights::values(weight).or_skip("weights are not floating-point")?;
-        let mut bias = match &site.b {
-            Some(bias) => weights::values(&bias.tensor).or_no_match()?,
-            None => vec![0.0; *outputs],
-        };
-        if bias.len() != *outputs {
-            return Err(Skip::NoMatch);
-        }
-        for (index, value) in values.iter().enumerate() {
-            bias[index / (inputs * window)] += value * affine.shift[channel(index)];
-        }
-
-        let y = graph[root].output(0).or_no_match()?;
-        let scaled = weights::scale(weight, |index| affine.scale[channel(index)])?;
-        let scaled = update(graph, patch, &site.w, scaled)?;
-        let mut conv = NewNode::like(graph, root).with_input(0, site.x).with_input(1, scaled);
-        if !affine.is_scale() {
-            let bias = weights::tensor(weight.elem_type(), &[bias.len() as i64], &bias)?;
-            let bias = match &site.b {
-                Some(constant) => update(graph, patch, constant, bias)?,
-                None => patch.initializer(format!("{}_bias", graph.value(y).name()), bias),
-            };
-            conv = conv.with_input(2, bias);
-        }
-        let conv = patch.node(conv);
-        patch.replace(y, conv);
-        Ok(())
+        let linear = Linear::of(graph, root, "Conv")?;
+        let affine = Affine::of(graph, site.norm, linear.inputs())?;
+        linear.fold_input(site.x, &affine, patch)
     }
 }
 

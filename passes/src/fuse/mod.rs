@@ -23,6 +23,7 @@ mod pad_conv;
 mod padding;
 pub mod unit;
 mod weights;
+mod wiring;
 
 pub use batch_normalization_conv::FuseBatchNormalizationConv;
 pub use consecutive_clip::FuseConsecutiveClip;
