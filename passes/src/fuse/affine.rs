@@ -43,6 +43,17 @@ fn constant_slot(graph: &Graph, id: NodeId) -> Result<Option<usize>, Skip> {
     if is_constant(&(1 - slot)) { Err(Skip::NoMatch) } else { Ok(Some(slot)) }
 }
 
+/// Whether node `id` makes a value of the shape of `x`, its data with channels `channels`.
+pub(super) fn keeps_shape(graph: &Graph, id: NodeId, x: ValueId, channels: Channels) -> bool {
+    let constant = constant_slot(graph, id).ok().flatten();
+    let constant = constant.and_then(|slot| graph.constant_input(id, slot));
+    let shape = graph.value(x).shape();
+    constant.is_none_or(|constant| constant.rank() == 0)
+        || shape.is_some_and(|shape| {
+            shape.len() == channels.rank && shape[channels.axis] == channels.count as i64
+        })
+}
+
 impl Affine {
     /// What node `id` makes of its [`data`], whose channels are `channels`.
     pub(super) fn of(graph: &Graph, id: NodeId, channels: Channels) -> Result<Self, Skip> {
@@ -74,7 +85,7 @@ impl Affine {
     }
 
     /// y = x · scale
-    fn scale(scale: Vec<f64>) -> Self {
+    pub(super) fn scale(scale: Vec<f64>) -> Self {
         Self { shift: vec![0.0; scale.len()], scale }
     }
 
@@ -107,6 +118,14 @@ impl Affine {
             .map(|((&scale, &shift), (&mean, &var))| channel(scale, shift, mean, var + epsilon))
             .unzip();
         Ok(Self { scale, shift })
+    }
+
+    /// The same for channels of which each stands `count` times in a row.
+    pub(super) fn repeated(&self, count: usize) -> Self {
+        let repeat = |numbers: &[f64]| {
+            numbers.iter().flat_map(|&number| std::iter::repeat_n(number, count)).collect()
+        };
+        Self { scale: repeat(&self.scale), shift: repeat(&self.shift) }
     }
 
     /// Whether every number is one.

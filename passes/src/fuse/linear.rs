@@ -29,7 +29,8 @@ pub(super) fn fold_reader(
     graph.only_use(data).or_no_match()?;
     let linear = Linear::of(graph, graph.producer(data).or_no_match()?, op_type)?;
     let affine = Affine::of(graph, root, linear.outputs())?;
-    linear.fold_output(root, &affine, patch)
+    let y = graph[root].output(0).or_no_match()?;
+    linear.fold_output(y, &affine, patch)
 }
 
 impl<'a> Linear<'a> {
@@ -69,16 +70,15 @@ impl<'a> Linear<'a> {
         Channels { rank, axis: rank.saturating_sub(1), count }
     }
 
-    /// Lets the operator compute what `reader`, the only one to read it, makes of its output.
+    /// Lets the operator make `y`, which is what the only node to read it makes of its output.
     ///
     /// (x ∗ w + b) · s + t = x ∗ (w · s) + (b · s + t)
     pub(super) fn fold_output(
         &self,
-        reader: NodeId,
+        y: ValueId,
         affine: &Affine,
         patch: &mut Patch,
     ) -> Result<(), Skip> {
-        let y = self.graph[reader].output(0).or_no_match()?;
         require(affine.is_finite(), "scale or shift is not finite")?;
         let weight = match affine.is_shift() {
             true => None,
@@ -99,7 +99,7 @@ impl<'a> Linear<'a> {
     /// (x · s + t) ∗ w + b = x ∗ (w · s) + (t ∗ w + b)
     pub(super) fn fold_input(
         &self,
-        x: impl Into<Operand>,
+        x: ValueId,
         affine: &Affine,
         patch: &mut Patch,
     ) -> Result<(), Skip> {

@@ -2,7 +2,10 @@
 use crate::Pass;
 
 mod affine;
-mod batch_normalization_conv;
+mod affine_conv;
+mod affine_conv_transpose;
+mod affine_gemm;
+mod affine_mat_mul;
 mod bounds;
 mod consecutive_clip;
 mod conv_activation;
@@ -18,14 +21,19 @@ mod gemm_mul;
 mod linear;
 mod mat_mul_add;
 mod mat_mul_batch_normalization;
+mod mat_mul_mul;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
+mod preceding;
 pub mod unit;
 mod weights;
 mod wiring;
 
-pub use batch_normalization_conv::FuseBatchNormalizationConv;
+pub use affine_conv::FuseAffineConv;
+pub use affine_conv_transpose::FuseAffineConvTranspose;
+pub use affine_gemm::FuseAffineGemm;
+pub use affine_mat_mul::FuseAffineMatMul;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
@@ -39,6 +47,7 @@ pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
 pub use mat_mul_add::FuseMatMulAdd;
 pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
+pub use mat_mul_mul::FuseMatMulMul;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 
@@ -48,7 +57,6 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseConvTransposeBatchNormalization {},
     &FuseGemmBatchNormalization {},
     &FuseMatMulBatchNormalization {},
-    &FuseBatchNormalizationConv {},
     &FuseConvAdd {},
     &FuseConvMul {},
     &FuseConvTransposeAdd {},
@@ -56,6 +64,11 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseGemmAdd {},
     &FuseGemmMul {},
     &FuseMatMulAdd {},
+    &FuseMatMulMul {},
+    &FuseAffineConv {},
+    &FuseAffineConvTranspose {},
+    &FuseAffineGemm {},
+    &FuseAffineMatMul {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
