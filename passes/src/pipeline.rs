@@ -16,9 +16,9 @@ use crate::fold::{
 use crate::fuse::{
     FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip,
     FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
-    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseGemmAdd,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
     FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMatMulMul, FusePadAveragePool, FusePadConv,
+    FuseMatMulMul, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -71,6 +71,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseAffineConvTranspose {},
     &FuseAffineGemm {},
     &FuseAffineMatMul {},
+    &FuseReshapeGemmReshape {},
+    &FuseDistantScale {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},

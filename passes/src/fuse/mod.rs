@@ -15,6 +15,7 @@ mod conv_mul;
 mod conv_transpose_add;
 mod conv_transpose_batch_normalization;
 mod conv_transpose_mul;
+mod distant_scale;
 mod gemm_add;
 mod gemm_batch_normalization;
 mod gemm_mul;
@@ -26,7 +27,9 @@ mod pad_average_pool;
 mod pad_conv;
 mod padding;
 mod preceding;
+mod reshape_gemm_reshape;
 pub mod unit;
+mod upstream;
 mod weights;
 mod wiring;
 
@@ -42,6 +45,7 @@ pub use conv_mul::FuseConvMul;
 pub use conv_transpose_add::FuseConvTransposeAdd;
 pub use conv_transpose_batch_normalization::FuseConvTransposeBatchNormalization;
 pub use conv_transpose_mul::FuseConvTransposeMul;
+pub use distant_scale::FuseDistantScale;
 pub use gemm_add::FuseGemmAdd;
 pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
@@ -50,6 +54,7 @@ pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
 pub use mat_mul_mul::FuseMatMulMul;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
+pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -69,6 +74,8 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseAffineConvTranspose {},
     &FuseAffineGemm {},
     &FuseAffineMatMul {},
+    &FuseDistantScale {},
+    &FuseReshapeGemmReshape {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
