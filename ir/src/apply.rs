@@ -36,8 +36,8 @@ impl Graph {
         let name = |id: ValueId| self.value(id).name().to_owned();
         for action in &patch.actions {
             match *action {
-                Action::Replace(old, _) if self.value(old).producer.is_none() => {
-                    return Err(PatchError::NoProducer(name(old)));
+                Action::Replace(old, _) if !self.is_replaceable(old) => {
+                    return Err(PatchError::NotReplaceable(name(old)));
                 }
                 Action::Replace(old, Operand::Value(new)) if !self.can_replace(old, new) => {
                     return Err(PatchError::PinnedName { output: name(old), by: name(new) });
@@ -46,9 +46,10 @@ impl Graph {
                     let by = "an initializer".to_owned();
                     return Err(PatchError::PinnedName { output: name(old), by });
                 }
-                Action::SetTensor(id, _) | Action::RemoveInitializer(id)
-                    if self.value(id).initializer.is_none() =>
-                {
+                Action::SetTensor(id, _) if self.value(id).data().is_none() => {
+                    return Err(PatchError::NotAnInitializer(name(id)));
+                }
+                Action::RemoveInitializer(id) if self.value(id).initializer.is_none() => {
                     return Err(PatchError::NotAnInitializer(name(id)));
                 }
                 Action::Remove(node) => {
@@ -72,6 +73,13 @@ impl Graph {
         Ok(())
     }
 
+    /// Whether a patch may give the readers of a value another one: it is made by a node, or a
+    /// constant that is no output.
+    fn is_replaceable(&self, id: ValueId) -> bool {
+        let value = self.value(id);
+        value.producer.is_some() || (value.constant().is_some() && !value.is_output)
+    }
+
     /// Adds a value under a name nothing else has.
     pub(crate) fn add_value(&mut self, name: &str, value: Value) -> ValueId {
         let id = ValueId(self.values.len() as u32);
@@ -83,6 +91,14 @@ impl Graph {
 
     /// A name that starts with `base` and that nothing has yet.
     fn fresh_name(&mut self, base: &str) -> String {
+        let name = self.free_name(base);
+        if !self.foreign_names.is_empty() {
+            Arc::make_mut(&mut self.foreign_names).insert(name.clone());
+        }
+        name
+    }
+
+    fn free_name(&mut self, base: &str) -> String {
         let base = if base.is_empty() { "value" } else { base };
         let taken = |graph: &Self, name: &str| {
             graph.names.contains_key(name) || graph.foreign_names.contains(name)
@@ -99,6 +115,20 @@ impl Graph {
                 return name;
             }
         }
+    }
+
+    /// Deletes a value and frees its name.
+    pub(crate) fn forget(&mut self, id: ValueId) -> Option<Value> {
+        let value = self.values[id.index()].take()?;
+        if self.names.get(&value.name) == Some(&id) {
+            self.names.remove(&value.name);
+        }
+        Some(value)
+    }
+
+    /// Makes everything that reads `old` read `new`, which computes the same.
+    pub(crate) fn redirect(&mut self, old: ValueId, new: ValueId) {
+        Edit::new(self).redirect(old, new);
     }
 
     pub(crate) fn value_mut(&mut self, id: ValueId) -> &mut Value {
@@ -125,7 +155,9 @@ struct Edit<'a> {
     first_node: u32,
     touched: BTreeSet<NodeId>,
     unused: Vec<ValueId>,
+    added: usize,
     removed: usize,
+    bytes: i64,
 }
 
 impl<'a> Edit<'a> {
@@ -137,7 +169,9 @@ impl<'a> Edit<'a> {
             first_node,
             touched: BTreeSet::new(),
             unused: Vec::new(),
+            added: 0,
             removed: 0,
+            bytes: 0,
         }
     }
 
@@ -150,18 +184,24 @@ impl<'a> Edit<'a> {
         actions: &[Action],
     ) {
         for (hint, tensor) in initializers {
-            let name = self.graph.fresh_name(&hint);
-            let ty = infer::tensor_type(&tensor);
-            let value = Value { initializer: Some(tensor), ty, ..Value::default() };
-            let id = self.graph.add_value(&name, value);
-            self.graph.initializers.push(id);
+            let id = self.make_initializer(&hint, tensor);
             self.initializers.push(id);
-            self.unused.push(id);
         }
         let anchors = self.anchors(&nodes, actions);
         for (new, anchor) in nodes.into_iter().zip(anchors) {
             self.make_node(new, anchor);
         }
+    }
+
+    fn make_initializer(&mut self, hint: &str, tensor: Arc<Tensor>) -> ValueId {
+        let name = self.graph.fresh_name(hint);
+        let ty = infer::tensor_type(&tensor);
+        self.bytes += tensor.byte_len() as i64;
+        let value = Value { initializer: Some(tensor), ty, ..Value::default() };
+        let id = self.graph.add_value(&name, value);
+        self.graph.initializers.push(id);
+        self.unused.push(id);
+        id
     }
 
     /// What each new node stands for: the value it or a new reader of it replaces, and the
@@ -171,9 +211,9 @@ impl<'a> Edit<'a> {
         for action in actions {
             match *action {
                 Action::Replace(old, Operand::Output(node, _)) => {
-                    let producer = self.graph.producer(old).expect("checked");
-                    anchors[node] =
-                        Anchor { value: Some(old), position: Some(self.graph[producer].order.0) };
+                    let producer = self.graph.producer(old);
+                    let position = producer.map(|producer| self.graph[producer].order.0);
+                    anchors[node] = Anchor { value: Some(old), position };
                 }
                 Action::SetInput(reader, _, Some(Operand::Output(node, _))) => {
                     let position = self.graph[reader].order.0;
@@ -224,6 +264,7 @@ impl<'a> Edit<'a> {
             self.unused.push(output);
         }
         let uses = uses_of(id, &node);
+        self.added += node.total_count();
         self.graph.nodes.push(Some(node));
         for (value, used) in uses {
             self.graph.value_mut(value).uses.insert(used);
@@ -245,7 +286,11 @@ impl<'a> Edit<'a> {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Replace(old, new @ Operand::Output(..)) => self.take_over(old, new),
+            Action::Replace(old, new @ Operand::Output(..))
+                if self.graph.value(old).producer.is_some() =>
+            {
+                self.take_over(old, new);
+            }
             Action::Replace(old, new) => {
                 let value = self.resolve(new);
                 self.redirect(old, value);
@@ -266,11 +311,18 @@ impl<'a> Edit<'a> {
                 self.graph.node_mut(node).attributes.retain(|attribute| attribute.name != name);
                 self.touched.insert(node);
             }
+            Action::SetTensor(id, tensor) if self.graph.value(id).initializer.is_none() => {
+                let name = self.graph.value(id).name.to_string();
+                let own = self.make_initializer(&name, tensor);
+                self.redirect(id, own);
+            }
             Action::SetTensor(id, tensor) => {
                 let ty = infer::tensor_type(&tensor);
                 let value = self.graph.value_mut(id);
                 value.ty = ty;
-                value.initializer = Some(tensor);
+                self.bytes += tensor.byte_len() as i64;
+                let before = value.initializer.replace(tensor);
+                self.bytes -= before.map_or(0, |tensor| tensor.byte_len() as i64);
                 self.touched.extend(value.uses.iter().map(|used| used.node));
             }
             Action::DropOutput(node, slot) => {
@@ -395,7 +447,7 @@ impl<'a> Edit<'a> {
         let graph = self.graph;
         let alive = |id: &NodeId| graph.get_node(*id).is_some();
         let touched = self.touched.into_iter().filter(alive).collect();
-        Applied { touched, removed: self.removed }
+        Applied { touched, added: self.added, removed: self.removed, bytes: self.bytes }
     }
 
     fn drop_if_dead(&mut self, node: NodeId) {
@@ -409,6 +461,7 @@ impl<'a> Edit<'a> {
 
     fn delete_node(&mut self, id: NodeId) {
         let Some(node) = self.graph.nodes[id.index()].take() else { return };
+        self.removed += node.total_count();
         for (value, used) in uses_of(id, &node) {
             self.graph.value_mut(value).uses.remove(&used);
             self.unused.push(value);
@@ -416,14 +469,12 @@ impl<'a> Edit<'a> {
         for output in node.outputs.into_iter().flatten() {
             self.delete_value(output);
         }
-        self.removed += 1;
     }
 
     fn delete_value(&mut self, id: ValueId) {
-        let Some(value) = self.graph.values[id.index()].take() else { return };
-        if self.graph.names.get(&value.name) == Some(&id) {
-            self.graph.names.remove(&value.name);
-        }
+        let value = self.graph.forget(id);
+        let tensor = value.and_then(|value| value.initializer);
+        self.bytes -= tensor.map_or(0, |tensor| tensor.byte_len() as i64);
     }
 }
 
@@ -532,7 +583,7 @@ mod tests {
         let error = refuse("g (float[2] x) => (float[2] y) { y = Relu(x) }", |graph, patch| {
             patch.replace(value(graph, "x"), value(graph, "y"))
         });
-        assert_eq!(error, PatchError::NoProducer("x".to_owned()));
+        assert_eq!(error, PatchError::NotReplaceable("x".to_owned()));
     }
 
     #[test]

@@ -16,7 +16,9 @@ impl Model {
 }
 
 impl Graph {
-    fn extract(&self, outputs: &[ValueId]) -> Self {
+    /// The part that computes `outputs`; see [`Model::extract`]. What it captures must be constant.
+    #[must_use]
+    pub fn extract(&self, outputs: &[ValueId]) -> Self {
         let mut part = Self {
             foreign_names: self.foreign_names.clone(),
             opsets: self.opsets.clone(),
@@ -80,7 +82,7 @@ impl Graph {
         let value = self.value(id);
         let copy = Value {
             ty: value.ty.clone(),
-            initializer: value.initializer.clone(),
+            initializer: value.data().cloned(),
             is_input: value.is_input,
             declared: value.declared.clone(),
             ..Value::default()

@@ -47,7 +47,8 @@ pub struct Graph {
     /// enclosing node's `captured`.
     pub(crate) captures: Vec<(ValueId, u32)>,
     pub(crate) names: FxHashMap<Arc<str>, ValueId>,
-    /// Names of enclosing and nested graphs, which new names must avoid.
+    /// Every name in a family of graphs with subgraphs, which new names must avoid; empty for a
+    /// graph on its own. Whichever graph is being changed has the complete set.
     pub(crate) foreign_names: Arc<FxHashSet<String>>,
     pub(crate) next_suffix: FxHashMap<String, u32>,
     pub(crate) next_sequence: u32,
@@ -245,7 +246,6 @@ impl Graph {
     /// The number of nodes, with those in subgraphs.
     #[must_use]
     pub fn total_node_count(&self) -> usize {
-        let nested = |node: &Node| node.subgraphs().map(Graph::total_node_count).sum::<usize>();
-        self.nodes().map(|(_, node)| 1 + nested(node)).sum()
+        self.nodes().map(|(_, node)| node.total_count()).sum()
     }
 }

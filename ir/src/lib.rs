@@ -59,6 +59,7 @@ mod node;
 mod patch;
 pub mod pattern;
 pub mod schema;
+mod subgraph;
 mod tensor;
 pub mod text;
 mod validate;

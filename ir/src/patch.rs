@@ -167,16 +167,20 @@ pub struct Patch {
 pub struct Applied {
     /// Nodes that are new or whose inputs or attributes changed, alive, each once.
     pub touched: Vec<NodeId>,
-    /// Nodes removed.
+    /// Nodes added.
+    pub added: usize,
+    /// Nodes removed, of those added too.
     pub removed: usize,
+    /// Bytes of initializers added, less those removed.
+    pub bytes: i64,
 }
 
 /// Why a patch cannot be applied; a fault of the pass that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
-    /// The value to replace is a graph input or an initializer.
-    #[error("value `{0}` has no producer to replace")]
-    NoProducer(String),
+    /// The value to replace is an input, or captured.
+    #[error("value `{0}` is neither made by a node nor constant, and can't be replaced")]
+    NotReplaceable(String),
     /// A graph output can't become a value that must keep another name.
     #[error("graph output `{output}` can't become `{by}`, which has to keep its own name")]
     PinnedName {
@@ -241,7 +245,8 @@ impl Patch {
     }
 
     /// Makes everything that reads `old` read `new`. An output of a new node takes over the
-    /// identity of `old`: name, type and graph output. A new initializer takes over its name.
+    /// identity of `old`, if a node makes it: name, type and graph output. A new initializer takes
+    /// over its name.
     pub fn replace(&mut self, old: ValueId, new: impl Into<Operand>) {
         self.actions.push(Action::Replace(old, new.into()));
     }
@@ -261,7 +266,8 @@ impl Patch {
         self.actions.push(Action::RemoveAttribute(node, name.to_owned()));
     }
 
-    /// Gives an initializer other data, for everything that reads it.
+    /// Gives an initializer other data, for everything that reads it. A constant that a subgraph
+    /// captures becomes an initializer of the subgraph.
     pub fn set_tensor(&mut self, value: ValueId, tensor: impl Into<Arc<Tensor>>) {
         self.actions.push(Action::SetTensor(value, tensor.into()));
     }

@@ -30,6 +30,8 @@ pub struct Value {
     pub(crate) producer: Option<(NodeId, u32)>,
     pub(crate) uses: BTreeSet<Use>,
     pub(crate) initializer: Option<Arc<Tensor>>,
+    /// The data of a captured value whose owner lends it while the subgraph is changed.
+    pub(crate) captured_constant: Option<Arc<Tensor>>,
     pub(crate) is_input: bool,
     pub(crate) is_output: bool,
     /// The file's `ValueInfoProto`, whose type is `ty` unless a pass changed it.
@@ -115,10 +117,16 @@ impl Value {
         self.initializer.as_ref()
     }
 
-    /// Its data, if no caller can override it.
+    /// Its data, if no caller can override it: that of an initializer, here or, for a captured
+    /// value, in an enclosing graph.
     #[must_use]
     pub fn constant(&self) -> Option<&Arc<Tensor>> {
-        if self.is_input { None } else { self.initializer.as_ref() }
+        if self.is_input { None } else { self.data() }
+    }
+
+    /// Its data as far as it is known here, even if a caller may override it.
+    pub(crate) fn data(&self) -> Option<&Arc<Tensor>> {
+        self.initializer.as_ref().or(self.captured_constant.as_ref())
     }
 
     /// Whether it is an input of the graph.

@@ -1,8 +1,10 @@
 //! What a run of passes carries along: settings in, records out.
 use crate::Skip;
-use crate::pass::PassInfo;
+use crate::pass::{PassError, PassInfo};
+use lapidary_ir::{Applied, Graph, Patch};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Settings and records of one run over one model.
 #[derive(Debug, Clone)]
@@ -39,6 +41,12 @@ pub struct Record {
     pub pass: &'static str,
     /// Patches applied.
     pub rewrites: usize,
+    /// Nodes the model has more than before, subgraphs included.
+    pub nodes: i64,
+    /// Bytes of initializers the model has more than before.
+    pub bytes: i64,
+    /// Time spent looking and rewriting.
+    pub time: Duration,
     /// Sites left alone: reason and count, sites that don't match at all not among them.
     pub skips: BTreeMap<String, usize>,
 }
@@ -65,6 +73,24 @@ impl Context {
         &mut self.records[index]
     }
 
+    /// Applies a patch to a graph, infers what it touched, and keeps the books of `info`'s pass,
+    /// all but the number of rewrites.
+    ///
+    /// # Errors
+    /// When the patch can't be applied: a fault of the pass.
+    pub fn apply(
+        &mut self,
+        info: &PassInfo,
+        graph: &mut Graph,
+        patch: Patch,
+    ) -> Result<Applied, PassError> {
+        let applied = graph.apply(patch);
+        let applied = applied.map_err(|source| PassError::Patch { pass: info.name, source })?;
+        graph.infer_from(&applied.touched);
+        self.record(info).count(&applied);
+        Ok(applied)
+    }
+
     /// All rewrites so far.
     #[must_use]
     pub fn rewrites(&self) -> usize {
@@ -76,6 +102,23 @@ impl Record {
     /// Counts a site that was left alone.
     pub fn skip(&mut self, reason: impl Into<Cow<'static, str>>) {
         *self.skips.entry(reason.into().into_owned()).or_default() += 1;
+    }
+
+    /// Counts what a patch did.
+    pub(crate) fn count(&mut self, applied: &Applied) {
+        self.nodes += applied.added as i64 - applied.removed as i64;
+        self.bytes += applied.bytes;
+    }
+
+    /// Adds what the same pass did elsewhere.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.rewrites += other.rewrites;
+        self.nodes += other.nodes;
+        self.bytes += other.bytes;
+        self.time += other.time;
+        for (reason, count) in other.skips {
+            *self.skips.entry(reason).or_default() += count;
+        }
     }
 
     /// Counts what a rule answered.

@@ -1,9 +1,10 @@
 //! Visits nodes, asks rules, applies patches, counts; until nothing changes.
-use crate::context::Context;
+use crate::context::{Context, Record};
 use crate::pass::{Pass, PassError, PassInfo, Rule};
 use lapidary_ir::{Graph, Model, NodeId, Patch, schema};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Sweeps over a graph before rules that still rewrite are called a fault.
 const MAX_ROUNDS: usize = 20;
@@ -35,21 +36,7 @@ pub fn run(
     context: &mut Context,
 ) -> Result<(), PassError> {
     model.graph.infer();
-    let mut rest = passes;
-    while let Some((first, tail)) = rest.split_first() {
-        let rules: Vec<&dyn Rule> = rest.iter().map_while(|pass| pass.as_rule()).collect();
-        if rules.is_empty() {
-            first.run(model, context)?;
-            rest = tail;
-        } else {
-            rest = &rest[rules.len()..];
-            run_rules(&rules, model, context)?;
-        }
-        if context.validate_each {
-            check(first.info().name, model)?;
-        }
-    }
-    Ok(())
+    round(passes, model, context, MAX_ROUNDS)
 }
 
 /// Repeats `passes` until a whole round rewrites nothing.
@@ -61,16 +48,43 @@ pub fn run_to_fixpoint(
     model: &mut Model,
     context: &mut Context,
 ) -> Result<(), PassError> {
+    model.graph.infer();
     for _ in 0..MAX_ROUNDS {
-        let before: Vec<_> = context.records.iter().map(|r| (r.pass, r.rewrites)).collect();
+        let before = context.rewrites();
         context.records.iter_mut().for_each(|record| record.skips.clear());
-        run(passes, model, context)?;
-        if context.records.iter().map(|r| (r.pass, r.rewrites)).eq(before) {
+        round(passes, model, context, 1)?;
+        if context.rewrites() == before {
             return Ok(());
         }
     }
     let rules = passes.iter().map(|pass| pass.info().name).collect();
     Err(PassError::NoFixpoint { rounds: MAX_ROUNDS, rules })
+}
+
+/// Runs passes in order, neighbouring rules together for at most `sweeps` sweeps.
+fn round(
+    passes: &[&dyn Pass],
+    model: &mut Model,
+    context: &mut Context,
+    sweeps: usize,
+) -> Result<(), PassError> {
+    let mut rest = passes;
+    while let Some((first, tail)) = rest.split_first() {
+        let rules: Vec<&dyn Rule> = rest.iter().map_while(|pass| pass.as_rule()).collect();
+        if rules.is_empty() {
+            let start = Instant::now();
+            first.run(model, context)?;
+            context.record(first.info()).time += start.elapsed();
+            rest = tail;
+        } else {
+            rest = &rest[rules.len()..];
+            sweep(&rules, model, context, sweeps)?;
+        }
+        if context.validate_each {
+            check(first.info().name, model)?;
+        }
+    }
+    Ok(())
 }
 
 /// Validates a model after `pass`.
@@ -82,7 +96,7 @@ pub fn check(pass: &'static str, model: &Model) -> Result<(), PassError> {
     if violations.is_empty() { Ok(()) } else { Err(PassError::Invalid { pass, violations }) }
 }
 
-/// Runs `rules` together on the main graph until none of them fires.
+/// Runs `rules` together on all graphs of a model until none of them fires.
 ///
 /// # Errors
 /// When a rule is at fault.
@@ -90,6 +104,17 @@ pub fn run_rules(
     rules: &[&dyn Rule],
     model: &mut Model,
     context: &mut Context,
+) -> Result<(), PassError> {
+    sweep(rules, model, context, MAX_ROUNDS)
+}
+
+/// Sweeps over all graphs until nothing fires. When that takes more than [`MAX_ROUNDS`] it is a
+/// fault; a smaller number of `sweeps` is all that is asked for.
+fn sweep(
+    rules: &[&dyn Rule],
+    model: &mut Model,
+    context: &mut Context,
+    sweeps: usize,
 ) -> Result<(), PassError> {
     let mut allowed = Vec::new();
     for &rule in rules {
@@ -99,15 +124,21 @@ pub fn run_rules(
         }
         context.record(rule.info());
     }
-    let rules = RuleSet::new(allowed);
-    for _ in 0..MAX_ROUNDS {
-        if !rules.sweep(&mut model.graph, context)? {
-            return Ok(());
+    let mut rules = RuleSet::new(allowed);
+    for _ in 0..sweeps {
+        rules.forget_skips();
+        let fired = model.edit_graphs(|graph| rules.sweep(graph));
+        if !matches!(fired, Ok(true)) {
+            rules.report(context);
+            return fired.map(|_| ());
         }
     }
-    let fired = context.records.iter().filter(|record| record.rewrites > 0);
-    let rules = fired.map(|record| record.pass).collect();
-    Err(PassError::NoFixpoint { rounds: MAX_ROUNDS, rules })
+    let names = rules.fired();
+    rules.report(context);
+    if sweeps < MAX_ROUNDS {
+        return Ok(());
+    }
+    Err(PassError::NoFixpoint { rounds: sweeps, rules: names })
 }
 
 /// Why the model's operator sets do not have what a pass emits.
@@ -120,8 +151,9 @@ pub fn missing_opset(info: &PassInfo, graph: &Graph) -> Option<String> {
     })
 }
 
+/// Rules by the operators they look at, with the books of each.
 struct RuleSet<'a> {
-    rules: Vec<&'a dyn Rule>,
+    rules: Vec<(&'a dyn Rule, Record)>,
     by_root: FxHashMap<&'static str, Vec<usize>>,
     any_root: Vec<usize>,
 }
@@ -138,61 +170,69 @@ impl<'a> RuleSet<'a> {
                 by_root.entry(root).or_default().push(index);
             }
         }
+        let rules = rules.into_iter().map(|rule| (rule, Record::default())).collect();
         Self { rules, by_root, any_root }
     }
 
-    /// Visits every node once, and again whatever a rewrite touches. Whether anything fired.
-    fn sweep(&self, graph: &mut Graph, context: &mut Context) -> Result<bool, PassError> {
-        for rule in &self.rules {
-            // The last sweep fires nothing and sees every remaining site: its reasons stay.
-            context.record(rule.info()).skips.clear();
+    /// The last sweep sees every remaining site: its reasons stay.
+    fn forget_skips(&mut self) {
+        self.rules.iter_mut().for_each(|(_, record)| record.skips.clear());
+    }
+
+    fn fired(&self) -> Vec<&'static str> {
+        let fired = self.rules.iter().filter(|(_, record)| record.rewrites > 0);
+        fired.map(|(rule, _)| rule.info().name).collect()
+    }
+
+    fn report(self, context: &mut Context) {
+        for (rule, record) in self.rules {
+            context.record(rule.info()).merge(record);
         }
+    }
+
+    /// Visits every node once, and again whatever a rewrite touches. Whether anything fired.
+    fn sweep(&mut self, graph: &mut Graph) -> Result<bool, PassError> {
         let mut waiting = WorkList::new(graph);
         let mut fired = false;
         while let Some(id) = waiting.pop() {
-            if self.visit(graph, id, &mut waiting, context)? {
+            while self.visit(graph, id, &mut waiting)? {
                 fired = true;
             }
         }
         Ok(fired)
     }
 
+    /// Asks the rules in their order until one rewrites. Whether one did.
     fn visit(
-        &self,
+        &mut self,
         graph: &mut Graph,
         id: NodeId,
         waiting: &mut WorkList,
-        context: &mut Context,
     ) -> Result<bool, PassError> {
-        let mut fired = false;
-        while let Some(node) = graph.get_node(id) {
-            let rooted =
-                if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
-            let candidates = rooted.into_iter().flatten().chain(&self.any_root);
-            let mut applied = false;
-            for &index in candidates {
-                let rule = self.rules[index];
-                let mut patch = Patch::default();
-                match rule.rewrite(graph, id, &mut patch) {
-                    Err(skip) => context.record(rule.info()).answer(skip),
-                    Ok(()) => {
-                        let pass = rule.info().name;
-                        let done = graph.apply(patch);
-                        let done = done.map_err(|source| PassError::Patch { pass, source })?;
-                        graph.infer_from(&done.touched);
-                        context.record(rule.info()).rewrites += 1;
-                        waiting.push_around(graph, &done.touched);
-                        applied = true;
-                        break;
-                    }
-                }
+        let Some(node) = graph.get_node(id) else { return Ok(false) };
+        let rooted =
+            if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
+        for &index in rooted.into_iter().flatten().chain(&self.any_root) {
+            let (rule, record) = &mut self.rules[index];
+            let start = Instant::now();
+            let mut patch = Patch::default();
+            let answer = rule.rewrite(graph, id, &mut patch);
+            if answer.is_ok() {
+                let pass = rule.info().name;
+                let done = graph.apply(patch);
+                let done = done.map_err(|source| PassError::Patch { pass, source })?;
+                graph.infer_from(&done.touched);
+                record.rewrites += 1;
+                record.count(&done);
+                waiting.push_around(graph, &done.touched);
             }
-            fired |= applied;
-            if !applied {
-                break;
+            record.time += start.elapsed();
+            match answer {
+                Ok(()) => return Ok(true),
+                Err(skip) => record.answer(skip),
             }
         }
-        Ok(fired)
+        Ok(false)
     }
 }
 
@@ -241,7 +281,117 @@ impl WorkList {
                     below.extend(graph.consumers(output).take(HUB));
                 }
             }
+            below.sort_unstable();
+            below.dedup();
             level = below;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run_to_fixpoint;
+    use crate::pipeline::OPTIMIZE;
+    use crate::testing::{assert_same_outputs, parse};
+    use crate::{Accuracy, Context};
+    use insta::assert_snapshot;
+    use lapidary_ir::text;
+
+    /// The optimized graph, executed before and after.
+    fn optimize(source: &str) -> String {
+        let original = parse(source);
+        let mut model = original.clone();
+        let mut context = Context { validate_each: true, ..Context::default() };
+        run_to_fixpoint(OPTIMIZE, &mut model, &mut context).expect("the passes run");
+        assert_same_outputs(&original, &model, Accuracy::Rounding);
+        text::print(&model.graph)
+    }
+
+    #[test]
+    fn rules_rewrite_inside_subgraphs_and_use_what_they_capture() {
+        assert_snapshot!(optimize("
+            g (float[1,3] x, bool c) => (float[1,3] y)
+            <float[3,3] w, float[3] b = {1, 2, 3}, float[3] unused = {4, 5, 6}>
+            {
+                y = If (c) <
+                    then_branch = t () => (float[1,3] u) {
+                        i = Identity(x)
+                        m = MatMul(i, w)
+                        u = Add(m, b)
+                        d = Add(m, unused)
+                    },
+                    else_branch = e () => (float[1,3] v) { r = Relu(x) v = Relu(r) }
+                >
+            }
+        "), @r"
+        g (float[1,3] x, bool c) => (float[1,3] y)
+        <float[3,3] w, float[3] b = {1, 2, 3}>
+        {
+            y = If(c) <
+                then_branch = t () => (float[1,3] u)
+                {
+                    u = Gemm(x, w, b)
+                },
+                else_branch = e () => (float[1,3] v)
+                {
+                    v = Relu(x)
+                }
+            >
+        }
+        ");
+    }
+
+    #[test]
+    fn a_shared_constant_is_not_rewritten_inside_one_of_its_readers() {
+        assert_snapshot!(optimize("
+            g (float[1,20] x, bool c) => (float[1,20] y, float[1,20] z)
+            <float[20,20] w, float s = {2}>
+            {
+                y = If (c) <
+                    then_branch = t () => (float[1,20] u) { m = MatMul(x, w) u = Mul(m, s) },
+                    else_branch = e () => (float[1,20] v) { v = Relu(x) }
+                >
+                z = MatMul(x, w)
+            }
+        "), @r"
+        g (float[1,20] x, bool c) => (float[1,20] y, float[1,20] z)
+        <float[20,20] w, float s = {2}>
+        {
+            y = If(c) <
+                then_branch = t () => (float[1,20] u)
+                {
+                    m = MatMul(x, w)
+                    u = Mul(m, s)
+                },
+                else_branch = e () => (float[1,20] v)
+                {
+                    v = Relu(x)
+                }
+            >
+            z = MatMul(x, w)
+        }
+        ");
+    }
+
+    #[test]
+    fn names_made_inside_are_new_outside_too() {
+        let after = optimize("
+            g (float[1,1,4,4] x, bool c) => (float[1,1,4,4] y)
+            <float[1,1,3,3] w, float[1] scale = {2}, float[1] shift = {1}, float[1] mean = {0}, float[1] var = {1}>
+            {
+                y = If (c) <
+                    then_branch = t () => (float[1,1,4,4] u) {
+                        m = Conv<pads = [1, 1, 1, 1]>(x, w)
+                        u = BatchNormalization(m, scale, shift, mean, var)
+                    },
+                    else_branch = e () => (float[1,1,4,4] v) {
+                        n = Conv<pads = [1, 1, 1, 1]>(x, w)
+                        v = BatchNormalization(n, scale, shift, mean, var)
+                    }
+                >
+            }
+        ");
+        assert_eq!(after.matches("Conv").count(), 2);
+        assert!(!after.contains("BatchNormalization"), "{after}");
     }
 }

@@ -39,29 +39,35 @@ impl Pass for EliminateCommonSubexpressions {
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
         context.record(&Self::INFO);
-        let graph = &mut model.graph;
-        let mut kept: FxHashMap<u64, Vec<NodeId>> = FxHashMap::default();
-        // Inputs come before their readers, so one sweep finds chains of equal nodes.
-        for id in graph.topological_order() {
-            if !is_function(graph, id) {
-                continue;
-            }
-            let candidates = kept.entry(digest(&graph[id])).or_default();
-            let same = |&&candidate: &&NodeId| is_same(&graph[candidate], &graph[id]);
-            let Some(&first) = candidates.iter().find(same) else {
-                candidates.push(id);
-                continue;
-            };
-            let Some(patch) = merge(graph, first, id) else {
-                context.record(&Self::INFO).skip("the graph output has to keep its name");
-                continue;
-            };
-            let applied = graph.apply(patch);
-            applied.map_err(|source| PassError::Patch { pass: Self::INFO.name, source })?;
-            context.record(&Self::INFO).rewrites += 1;
-        }
+        model.edit_graphs(|graph| eliminate(graph, context))?;
         Ok(())
     }
+}
+
+fn eliminate(graph: &mut Graph, context: &mut Context) -> Result<bool, PassError> {
+    let info = &EliminateCommonSubexpressions::INFO;
+    let mut kept: FxHashMap<u64, Vec<NodeId>> = FxHashMap::default();
+    let mut changed = false;
+    // Inputs come before their readers, so one sweep finds chains of equal nodes.
+    for id in graph.topological_order() {
+        if !is_function(graph, id) {
+            continue;
+        }
+        let candidates = kept.entry(digest(&graph[id])).or_default();
+        let same = |&&candidate: &&NodeId| is_same(&graph[candidate], &graph[id]);
+        let Some(&first) = candidates.iter().find(same) else {
+            candidates.push(id);
+            continue;
+        };
+        let Some(patch) = merge(graph, first, id) else {
+            context.record(info).skip("the graph output has to keep its name");
+            continue;
+        };
+        context.apply(info, graph, patch)?;
+        context.record(info).rewrites += 1;
+        changed = true;
+    }
+    Ok(changed)
 }
 
 /// Whether the outputs depend on inputs and attributes alone, as far as can be compared.

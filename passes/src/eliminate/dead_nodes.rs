@@ -1,6 +1,6 @@
 //! Nodes and initializers that nothing reads.
 use crate::{Context, Pass, PassError, PassInfo};
-use lapidary_ir::{Model, Patch};
+use lapidary_ir::{Graph, Model, Patch};
 
 crate::pass! {
     /// Removes nodes whose outputs nobody reads, and initializers nobody reads.
@@ -36,25 +36,32 @@ impl Pass for EliminateDeadNodes {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
-        let graph = &mut model.graph;
-        let mut patch = Patch::default();
-        for (id, node) in graph.nodes() {
-            // What only dead nodes read dies with them when the patch is applied.
-            if node.outputs().iter().flatten().all(|&output| graph.value(output).is_unused()) {
-                patch.remove(id);
-            }
-        }
-        let unused = |&id: &_| graph.value(id).is_unused() && !graph.value(id).is_input();
-        let initializers: Vec<_> = graph.initializers().map(|(id, _)| id).filter(unused).collect();
-        for &id in &initializers {
-            patch.remove_initializer(id);
-        }
-        let applied = graph.apply(patch);
-        let applied =
-            applied.map_err(|source| PassError::Patch { pass: Self::INFO.name, source })?;
-        context.record(&Self::INFO).rewrites += applied.removed + initializers.len();
+        context.record(&Self::INFO);
+        // What only dead subgraphs read is dead once they are gone: outer graphs come first.
+        model.edit_graphs(|graph| eliminate(graph, context))?;
         Ok(())
     }
+}
+
+fn eliminate(graph: &mut Graph, context: &mut Context) -> Result<bool, PassError> {
+    let mut patch = Patch::default();
+    for (id, node) in graph.nodes() {
+        // What only dead nodes read dies with them when the patch is applied.
+        if node.outputs().iter().flatten().all(|&output| graph.value(output).is_unused()) {
+            patch.remove(id);
+        }
+    }
+    let unused = |&id: &_| graph.value(id).is_unused() && !graph.value(id).is_input();
+    let initializers: Vec<_> = graph.initializers().map(|(id, _)| id).filter(unused).collect();
+    for &id in &initializers {
+        patch.remove_initializer(id);
+    }
+    if patch.is_empty() {
+        return Ok(false);
+    }
+    let applied = context.apply(&EliminateDeadNodes::INFO, graph, patch)?;
+    context.record(&EliminateDeadNodes::INFO).rewrites += applied.removed + initializers.len();
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Equal initializers.
 use crate::{Context, Pass, PassError, PassInfo};
-use lapidary_ir::{Graph, Model, Patch, Port, Tensor, ValueId};
+use lapidary_ir::{Graph, Model, Patch, Tensor, ValueId};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 crate::pass! {
     /// Keeps one of several initializers of equal type, dimensions and data.
     ///
-    /// Initializers a caller may override and those a subgraph reads stay. Shared weights make
+    /// Initializers a caller may override and graph outputs stay. Shared weights make
     /// later pruning and quantization harder: what is done to one of its readers is done to all.
     ///
     /// ```onnx
@@ -40,41 +40,35 @@ impl Pass for EliminateDuplicateInitializers {
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
         context.record(&Self::INFO);
-        let graph = &mut model.graph;
-        let mut patch = Patch::default();
-        let mut rewrites = 0;
-        let mut kept: FxHashMap<u64, Vec<(ValueId, &Arc<Tensor>)>> = FxHashMap::default();
-        for (id, tensor) in graph.initializers() {
-            let value = graph.value(id);
-            if value.is_input() || value.is_unused() {
-                continue;
-            }
-            let candidates = kept.entry(tensor.digest()).or_default();
-            let same = candidates.iter().find(|(_, candidate)| candidate.same_content(tensor));
-            match same {
-                Some(&(first, _)) if may_go(graph, id) => {
-                    for used in value.uses() {
-                        if let Port::Input(slot) = used.port {
-                            patch.set_input(used.node, slot as usize, Some(first.into()));
-                        }
-                    }
-                    rewrites += 1;
-                }
-                _ => candidates.push((id, tensor)),
-            }
-        }
-        drop(kept);
-        let applied = graph.apply(patch);
-        applied.map_err(|source| PassError::Patch { pass: Self::INFO.name, source })?;
-        context.record(&Self::INFO).rewrites += rewrites;
+        model.edit_graphs(|graph| eliminate(graph, context))?;
         Ok(())
     }
 }
 
-/// Whether all readers of an initializer can read another one.
-fn may_go(graph: &Graph, id: ValueId) -> bool {
-    let value = graph.value(id);
-    !value.is_output() && value.uses().all(|used| matches!(used.port, Port::Input(_)))
+fn eliminate(graph: &mut Graph, context: &mut Context) -> Result<bool, PassError> {
+    let mut patch = Patch::default();
+    let mut rewrites = 0;
+    let mut kept: FxHashMap<u64, Vec<(ValueId, &Arc<Tensor>)>> = FxHashMap::default();
+    for (id, tensor) in graph.initializers() {
+        let value = graph.value(id);
+        if value.is_input() || value.is_unused() {
+            continue;
+        }
+        let candidates = kept.entry(tensor.digest()).or_default();
+        match candidates.iter().find(|(_, candidate)| candidate.same_content(tensor)) {
+            Some(&(first, _)) if !value.is_output() => {
+                patch.replace(id, first);
+                rewrites += 1;
+            }
+            _ => candidates.push((id, tensor)),
+        }
+    }
+    if rewrites == 0 {
+        return Ok(false);
+    }
+    context.apply(&EliminateDuplicateInitializers::INFO, graph, patch)?;
+    context.record(&EliminateDuplicateInitializers::INFO).rewrites += rewrites;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -116,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_one_that_a_subgraph_reads() {
+    fn merges_one_that_a_subgraph_reads() {
         assert_snapshot!(rewrite(&EliminateDuplicateInitializers {}, "
             g (float[3] x, bool c) => (float[3] y)
             <float[3] a = {1, 2, 3}, float[3] b = {1, 2, 3}>
@@ -128,8 +122,22 @@ mod tests {
                 >
             }
         "), @r"
-        eliminate-duplicate-initializers: 0 rewrites (no match)
-        unchanged
+        eliminate-duplicate-initializers: 1 rewrites
+        g (float[3] x, bool c) => (float[3] y)
+        <float[3] a = {1, 2, 3}>
+        {
+            d = Add(x, a)
+            y = If(c) <
+                then_branch = t () => (float[3] u)
+                {
+                    u = Mul(d, a)
+                },
+                else_branch = e () => (float[3] v)
+                {
+                    v = Abs(d)
+                }
+            >
+        }
         ");
     }
 }

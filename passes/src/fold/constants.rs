@@ -43,6 +43,9 @@ crate::pass! {
 /// their number.
 const MAX_BATCH: usize = 256;
 
+/// Of the models that are run.
+const IR_VERSION: i64 = 10;
+
 impl Pass for FoldConstants {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -50,29 +53,36 @@ impl Pass for FoldConstants {
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
         // A result whose size depends on data tells the sizes of what is computed from it.
-        while fold(model, context)? {}
+        context.record(&Self::INFO).skips.clear();
+        model.edit_graphs(|graph| {
+            let before = context.rewrites();
+            // The last look at a graph sees everything that stays: its reasons count.
+            let elsewhere = context.record(&Self::INFO).skips.clone();
+            while fold(graph, context)? {
+                context.record(&Self::INFO).skips.clone_from(&elsewhere);
+            }
+            Ok(context.rewrites() > before)
+        })?;
         Ok(())
     }
 }
 
 /// Folds what can be folded now. Whether anything was.
-fn fold(model: &mut Model, context: &mut Context) -> Result<bool, PassError> {
-    let record = context.record(&FoldConstants::INFO);
-    record.skips.clear();
-    let before = record.rewrites;
+fn fold(graph: &mut Graph, context: &mut Context) -> Result<bool, PassError> {
+    let before = context.record(&FoldConstants::INFO).rewrites;
     let growth = context.growth;
-    let mut region = Region::new(&model.graph, growth, &FoldConstants::INFO, context);
-    let folds = region.select(&model.graph, growth, &FoldConstants::INFO, context);
+    let mut region = Region::new(graph, growth, &FoldConstants::INFO, context);
+    let folds = region.select(graph, growth, &FoldConstants::INFO, context);
     if folds.is_empty() {
         return Ok(false);
     }
     for batch in batches(&folds) {
-        if fold_together(model, context, batch)? {
+        if fold_together(graph, context, batch)? {
             continue;
         }
         for part in batch.chunk_by(|a, b| a.part == b.part) {
-            if !fold_together(model, context, part)? {
-                fold_one_by_one(model, context, part)?;
+            if !fold_together(graph, context, part)? {
+                fold_one_by_one(graph, context, part)?;
             }
         }
     }
@@ -99,25 +109,25 @@ fn batches(folds: &[Fold]) -> Vec<&[Fold]> {
 
 /// Whether the runtime could compute all the values, which are then initializers.
 fn fold_together(
-    model: &mut Model,
+    graph: &mut Graph,
     context: &mut Context,
     folds: &[Fold],
 ) -> Result<bool, PassError> {
     let values: Vec<ValueId> = folds.iter().map(|fold| fold.value).collect();
-    let Ok(tensors) = evaluate(model, &values) else { return Ok(false) };
-    replace(model, context, &values, tensors)?;
+    let Ok(tensors) = evaluate(graph, &values) else { return Ok(false) };
+    replace(graph, context, &values, tensors)?;
     context.grown += folds.iter().map(|fold| fold.added).sum::<u64>();
     Ok(true)
 }
 
 /// Runs the part of the model that makes `values`.
-fn evaluate(model: &Model, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
-    let part = model.extract(values);
+fn evaluate(graph: &Graph, values: &[ValueId]) -> Result<Vec<Tensor>, String> {
+    let part = Model::new(graph.extract(values), IR_VERSION);
     let options = RunOptions { optimize: false, ..RunOptions::default() };
     let runner = Runner::new(&part, &options).map_err(|error| reason(&error))?;
     let outputs = runner.run(&Inputs::default()).map_err(|error| reason(&error))?;
     let tensors = outputs.into_iter().map(|(_, tensor)| tensor);
-    let checked = values.iter().zip(tensors).map(|(&id, tensor)| check(&model.graph, id, tensor));
+    let checked = values.iter().zip(tensors).map(|(&id, tensor)| check(graph, id, tensor));
     let tensors = checked.collect::<Result<Vec<Tensor>, String>>()?;
     if tensors.len() == values.len() {
         Ok(tensors)
@@ -152,44 +162,42 @@ fn check(graph: &Graph, id: ValueId, tensor: Tensor) -> Result<Tensor, String> {
 
 /// Makes readers of `values` read initializers.
 fn replace(
-    model: &mut Model,
+    graph: &mut Graph,
     context: &mut Context,
     values: &[ValueId],
     tensors: Vec<Tensor>,
 ) -> Result<(), PassError> {
     let mut patch = Patch::default();
     for (&id, tensor) in values.iter().zip(tensors) {
-        let initializer = patch.initializer(model.graph.value(id).name(), tensor);
+        let initializer = patch.initializer(graph.value(id).name(), tensor);
         patch.replace(id, initializer);
     }
-    let pass = FoldConstants::INFO.name;
-    let applied = model.graph.apply(patch).map_err(|source| PassError::Patch { pass, source })?;
-    model.graph.infer_from(&applied.touched);
+    context.apply(&FoldConstants::INFO, graph, patch)?;
     context.record(&FoldConstants::INFO).rewrites += values.len();
     Ok(())
 }
 
 /// Folds the nodes that the values need one at a time, as far as the runtime can.
 fn fold_one_by_one(
-    model: &mut Model,
+    graph: &mut Graph,
     context: &mut Context,
     folds: &[Fold],
 ) -> Result<(), PassError> {
-    for id in needed(&model.graph, folds) {
-        let Some(node) = model.graph.get_node(id) else { continue };
-        let constant = |&input: &ValueId| model.graph.constant(input).is_some();
+    for id in needed(graph, folds) {
+        let Some(node) = graph.get_node(id) else { continue };
+        let constant = |&input: &ValueId| graph.constant(input).is_some();
         if node.is("Constant") || !node.inputs().iter().flatten().all(constant) {
             continue;
         }
-        let added = added_bytes(&model.graph, id);
+        let added = added_bytes(graph, id);
         let left = context.growth.total.saturating_sub(context.grown);
         if added > context.growth.per_value.min(left) {
             continue;
         }
         let outputs: Vec<ValueId> = node.outputs().iter().flatten().copied().collect();
-        match evaluate(model, &outputs) {
+        match evaluate(graph, &outputs) {
             Ok(tensors) => {
-                replace(model, context, &outputs, tensors)?;
+                replace(graph, context, &outputs, tensors)?;
                 context.grown += added;
             }
             Err(reason) => context.record(&FoldConstants::INFO).skip(reason),
