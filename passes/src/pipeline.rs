@@ -14,10 +14,11 @@ use crate::fold::{
     FoldSequenceAt,
 };
 use crate::fuse::{
-    FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization,
-    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
-    FuseMatMulBatchNormalization, FusePadAveragePool, FusePadConv,
+    FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip,
+    FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
+    FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
+    FuseMatMulMul, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -60,7 +61,6 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseConvTransposeBatchNormalization {},
     &FuseGemmBatchNormalization {},
     &FuseMatMulBatchNormalization {},
-    &FuseBatchNormalizationConv {},
     &FuseConvAdd {},
     &FuseConvMul {},
     &FuseConvTransposeAdd {},
@@ -68,6 +68,14 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseGemmAdd {},
     &FuseGemmMul {},
     &FuseMatMulAdd {},
+    &FuseMatMulMul {},
+    // What can be folded into the operator before it stays with that one.
+    &FuseAffineConv {},
+    &FuseAffineConvTranspose {},
+    &FuseAffineGemm {},
+    &FuseAffineMatMul {},
+    &FuseReshapeGemmReshape {},
+    &FuseDistantScale {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},

@@ -1,7 +1,15 @@
 //! What a node does to every channel of its input: multiply and add.
 use super::weights;
 use crate::{OrSkip, Skip, require};
-use lapidary_ir::{ElemType, Graph, NodeId};
+use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
+
+/// Where the channels of a value of rank `rank` lie, and how many they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Channels {
+    pub(super) rank: usize,
+    pub(super) axis: usize,
+    pub(super) count: usize,
+}
 
 /// y = x · scale + shift, one of each per channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,9 +18,69 @@ pub(super) struct Affine {
     pub(super) shift: Vec<f64>,
 }
 
+/// The input that node `id` adds constants to or multiplies by constants.
+pub(super) fn data(graph: &Graph, id: NodeId) -> Result<ValueId, Skip> {
+    match constant_slot(graph, id)? {
+        Some(slot) => graph[id].input(1 - slot).or_no_match(),
+        None => graph[id].input(0).or_no_match(),
+    }
+}
+
+/// The constant one of the two inputs of an arithmetic node; none for `BatchNormalization` and
+/// `Neg`.
+fn constant_slot(graph: &Graph, id: NodeId) -> Result<Option<usize>, Skip> {
+    let node = &graph[id];
+    let is_constant = |slot: &usize| graph.constant_input(id, *slot).is_some();
+    let slots: &[usize] = match node.op_type.as_str() {
+        _ if !node.is_standard() => return Err(Skip::NoMatch),
+        "BatchNormalization" | "Neg" => return Ok(None),
+        "Add" | "Sub" | "Mul" => &[1, 0],
+        // A constant by x is not linear.
+        "Div" => &[1],
+        _ => return Err(Skip::NoMatch),
+    };
+    let slot = slots.iter().copied().find(is_constant).or_no_match()?;
+    if is_constant(&(1 - slot)) { Err(Skip::NoMatch) } else { Ok(Some(slot)) }
+}
+
+/// Whether node `id` makes a value of the shape of `x`, its data with channels `channels`.
+pub(super) fn keeps_shape(graph: &Graph, id: NodeId, x: ValueId, channels: Channels) -> bool {
+    let constant = constant_slot(graph, id).ok().flatten();
+    let constant = constant.and_then(|slot| graph.constant_input(id, slot));
+    let shape = graph.value(x).shape();
+    constant.is_none_or(|constant| constant.rank() == 0)
+        || shape.is_some_and(|shape| {
+            shape.len() == channels.rank && shape[channels.axis] == channels.count as i64
+        })
+}
+
 impl Affine {
+    /// What node `id` makes of its [`data`], whose channels are `channels`.
+    pub(super) fn of(graph: &Graph, id: NodeId, channels: Channels) -> Result<Self, Skip> {
+        let op_type = graph[id].op_type.as_str();
+        let Some(slot) = constant_slot(graph, id)? else {
+            if op_type == "Neg" {
+                return Ok(Self::scale(vec![-1.0; channels.count]));
+            }
+            require(channels.axis == 1, "BatchNormalization normalizes another axis")?;
+            return Self::batch_normalization(graph, id, channels.count);
+        };
+        require(graph.opset() >= 7, "operands broadcast in another way before opset 7")?;
+        let constant = graph.constant_input(id, slot).or_no_match()?;
+        let values = weights::per_channel(constant, channels.rank, channels.axis, channels.count)
+            .or_skip("constant is not one value per channel")?;
+        let each = |function: fn(f64) -> f64| values.iter().copied().map(function).collect();
+        Ok(match (op_type, slot) {
+            ("Add", _) => Self::shift(values),
+            ("Sub", 1) => Self::shift(each(|value| -value)),
+            ("Sub", _) => Self { scale: vec![-1.0; values.len()], shift: values },
+            ("Mul", _) => Self::scale(values),
+            _ => Self::scale(each(|value| 1.0 / value)),
+        })
+    }
+
     /// y = x + shift
-    pub(super) fn shift(shift: Vec<f64>) -> Self {
+    fn shift(shift: Vec<f64>) -> Self {
         Self { scale: vec![1.0; shift.len()], shift }
     }
 
@@ -25,11 +93,7 @@ impl Affine {
     ///
     /// y = (x − mean) · s + shift with s = scale / sqrt(var + epsilon), so that the shift of the
     /// whole is shift − mean · s.
-    pub(super) fn batch_normalization(
-        graph: &Graph,
-        id: NodeId,
-        channels: usize,
-    ) -> Result<Self, Skip> {
+    fn batch_normalization(graph: &Graph, id: NodeId, channels: usize) -> Result<Self, Skip> {
         let node = &graph[id];
         // Before opset 7 the attribute `is_test` chose the mode, from 14 on `training_mode`
         // does; in between, the presence of the other outputs.
@@ -54,6 +118,14 @@ impl Affine {
             .map(|((&scale, &shift), (&mean, &var))| channel(scale, shift, mean, var + epsilon))
             .unzip();
         Ok(Self { scale, shift })
+    }
+
+    /// The same for channels of which each stands `count` times in a row.
+    pub(super) fn repeated(&self, count: usize) -> Self {
+        let repeat = |numbers: &[f64]| {
+            numbers.iter().flat_map(|&number| std::iter::repeat_n(number, count)).collect()
+        };
+        Self { scale: repeat(&self.scale), shift: repeat(&self.shift) }
     }
 
     /// Whether every number is one.

@@ -1,13 +1,12 @@
 //! `Conv` followed by a constant product or quotient.
-use super::affine::Affine;
-use super::linear::Linear;
+use super::linear;
 use crate::{PassInfo, Rule, Skip};
-use lapidary_ir::{Constant, Graph, NoMatch, NodeId, Patch, ValueId, pattern};
+use lapidary_ir::{Graph, NodeId, Patch};
 
 crate::pass! {
     /// Folds a constant that `Mul` or `Div` applies per channel into the `Conv` before it.
     ///
-    /// Per output channel: w' = w · k and b' = b · k, with 1 / k for `Div`.
+    /// Per output channel: w' = w · k and b' = b · k, with 1 / k for `Div` and −1 for `Neg`.
     ///
     /// ```onnx
     /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
@@ -31,41 +30,17 @@ crate::pass! {
     emits: ["Conv"],
 }
 
-pattern! {
-    struct Product {
-        linear = Conv(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Mul(linear, constant: Constant);
-    }
-}
-
-pattern! {
-    struct Quotient {
-        linear = Conv(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Div(linear, constant: Constant);
-    }
-}
-
 impl Rule for FuseConvMul {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
     }
 
     fn roots(&self) -> &'static [&'static str] {
-        &["Mul", "Div"]
+        &["Mul", "Div", "Neg"]
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let (linear, constant, exponent) = match Product::find(graph, root) {
-            Ok(site) => (site.linear, site.constant, 1),
-            Err(NoMatch) => {
-                let site = Quotient::find(graph, root)?;
-                (site.linear, site.constant, -1)
-            }
-        };
-        let linear = Linear::of(graph, linear)?;
-        let values = linear.per_channel(graph, &constant.tensor)?;
-        let scale = values.into_iter().map(|value| value.powi(exponent)).collect();
-        linear.fold(graph, root, &Affine::scale(scale), patch)
+        linear::fold_reader(graph, root, "Conv", patch)
     }
 }
 
@@ -123,7 +98,7 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseConvMul {}, source), @r"
         fuse-conv-mul: 0 rewrites
-        skipped 1: constant is not one value per output channel
+        skipped 1: constant is not one value per channel
         unchanged
         ");
     }

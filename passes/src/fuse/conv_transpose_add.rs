@@ -1,13 +1,12 @@
 //! `ConvTranspose` followed by a constant sum or difference.
-use super::affine::Affine;
-use super::linear::Linear;
+use super::linear;
 use crate::{PassInfo, Rule, Skip};
-use lapidary_ir::{Constant, Graph, NoMatch, NodeId, Patch, ValueId, pattern};
+use lapidary_ir::{Graph, NodeId, Patch};
 
 crate::pass! {
     /// Folds a constant that `Add` or `Sub` applies per channel into the `ConvTranspose` before it.
     ///
-    /// Per output channel: b' = b + k or b' = b − k.
+    /// Per output channel: b' = b + k or b' = b − k; for k − c the weights change their sign too.
     ///
     /// ```onnx
     /// g (float[1,1,4,4] x) => (float[1,2,4,4] y)
@@ -31,20 +30,6 @@ crate::pass! {
     emits: ["ConvTranspose"],
 }
 
-pattern! {
-    struct Sum {
-        linear = ConvTranspose(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Add(linear, constant: Constant);
-    }
-}
-
-pattern! {
-    struct Difference {
-        linear = ConvTranspose(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Sub(linear, constant: Constant);
-    }
-}
-
 impl Rule for FuseConvTransposeAdd {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -55,17 +40,7 @@ impl Rule for FuseConvTransposeAdd {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let (linear, constant, sign) = match Sum::find(graph, root) {
-            Ok(site) => (site.linear, site.constant, 1.0),
-            Err(NoMatch) => {
-                let site = Difference::find(graph, root)?;
-                (site.linear, site.constant, -1.0)
-            }
-        };
-        let linear = Linear::of(graph, linear)?;
-        let values = linear.per_channel(graph, &constant.tensor)?;
-        let shift = values.into_iter().map(|value| sign * value).collect();
-        linear.fold(graph, root, &Affine::shift(shift), patch)
+        linear::fold_reader(graph, root, "ConvTranspose", patch)
     }
 }
 
@@ -107,7 +82,7 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseConvTransposeAdd {}, source), @r"
         fuse-conv-transpose-add: 0 rewrites
-        skipped 1: constant is not one value per output channel
+        skipped 1: constant is not one value per channel
         unchanged
         ");
     }

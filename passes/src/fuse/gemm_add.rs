@@ -1,13 +1,13 @@
 //! `Gemm` followed by a constant sum or difference.
-use super::affine::Affine;
-use super::linear::Linear;
+use super::linear;
 use crate::{PassInfo, Rule, Skip};
-use lapidary_ir::{Constant, Graph, NoMatch, NodeId, Patch, ValueId, pattern};
+use lapidary_ir::{Graph, NodeId, Patch};
 
 crate::pass! {
     /// Folds a constant that `Add` or `Sub` applies per channel into the `Gemm` before it.
     ///
-    /// Per output channel: b' = beta · b + k or b' = beta · b − k.
+    /// Per output channel: b' = beta · b + k or b' = beta · b − k; for k − c the
+    /// weights change their sign too.
     ///
     /// ```onnx
     /// g (float[3,2] x) => (float[3,2] y)
@@ -31,20 +31,6 @@ crate::pass! {
     emits: ["Gemm"],
 }
 
-pattern! {
-    struct Sum {
-        linear = Gemm(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Add(linear, constant: Constant);
-    }
-}
-
-pattern! {
-    struct Difference {
-        linear = Gemm(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Sub(linear, constant: Constant);
-    }
-}
-
 impl Rule for FuseGemmAdd {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -55,17 +41,7 @@ impl Rule for FuseGemmAdd {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let (linear, constant, sign) = match Sum::find(graph, root) {
-            Ok(site) => (site.linear, site.constant, 1.0),
-            Err(NoMatch) => {
-                let site = Difference::find(graph, root)?;
-                (site.linear, site.constant, -1.0)
-            }
-        };
-        let linear = Linear::of(graph, linear)?;
-        let values = linear.per_channel(graph, &constant.tensor)?;
-        let shift = values.into_iter().map(|value| sign * value).collect();
-        linear.fold(graph, root, &Affine::shift(shift), patch)
+        linear::fold_reader(graph, root, "Gemm", patch)
     }
 }
 
@@ -96,6 +72,26 @@ mod tests {
     }
 
     #[test]
+    fn subtracts_from_a_constant() {
+        let source = "
+            g (float[2,3] x) => (float[2,2] y)
+            <float[3,2] w, float[2] b = {1, 2}, float[2] k = {10, 20}>
+            {
+                c = Gemm(x, w, b)
+                y = Sub(k, c)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @r"
+        fuse-gemm-add: 1 rewrites
+        g (float[2,3] x) => (float[2,2] y)
+        <float[3,2] w = {-0.984375, 0.640625, -0.125, 0.453125, -0.171875, 0.34375}, float[2] b = {9, 18}>
+        {
+            y = Gemm(x, w, b)
+        }
+        ");
+    }
+
+    #[test]
     fn keeps_a_constant_for_each_row() {
         let source = "
             g (float[2,3] x) => (float[2,4] y)
@@ -107,7 +103,7 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseGemmAdd {}, source), @r"
         fuse-gemm-add: 0 rewrites
-        skipped 1: constant is not one value per output channel
+        skipped 1: constant is not one value per channel
         unchanged
         ");
     }

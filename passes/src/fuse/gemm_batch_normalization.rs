@@ -1,8 +1,7 @@
 //! `Gemm` followed by `BatchNormalization`.
-use super::affine::Affine;
-use super::linear::Linear;
+use super::linear;
 use crate::{PassInfo, Rule, Skip};
-use lapidary_ir::{Constant, Graph, NodeId, Patch, ValueId, pattern};
+use lapidary_ir::{Graph, NodeId, Patch};
 
 crate::pass! {
     /// Folds an inference-mode `BatchNormalization` into the `Gemm` that feeds it.
@@ -33,13 +32,6 @@ crate::pass! {
     emits: ["Gemm"],
 }
 
-pattern! {
-    struct Site {
-        linear = Gemm(x: ValueId, w: Constant, b: Option<Constant>);
-        y = BatchNormalization(linear, scale: Constant, shift: Constant, mean: Constant, var: Constant);
-    }
-}
-
 impl Rule for FuseGemmBatchNormalization {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -50,10 +42,7 @@ impl Rule for FuseGemmBatchNormalization {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let site = Site::find(graph, root)?;
-        let linear = Linear::of(graph, site.linear)?;
-        let affine = Affine::batch_normalization(graph, site.y, linear.channels)?;
-        linear.fold(graph, root, &affine, patch)
+        linear::fold_reader(graph, root, "Gemm", patch)
     }
 }
 

@@ -1,13 +1,12 @@
 //! `Gemm` followed by a constant product or quotient.
-use super::affine::Affine;
-use super::linear::Linear;
+use super::linear;
 use crate::{PassInfo, Rule, Skip};
-use lapidary_ir::{Constant, Graph, NoMatch, NodeId, Patch, ValueId, pattern};
+use lapidary_ir::{Graph, NodeId, Patch};
 
 crate::pass! {
     /// Folds a constant that `Mul` or `Div` applies per channel into the `Gemm` before it.
     ///
-    /// Per output channel: w' = w · k and b' = beta · b · k, with 1 / k for `Div`.
+    /// Per output channel: w' = w · k and b' = beta · b · k, with 1 / k for `Div` and −1 for `Neg`.
     ///
     /// ```onnx
     /// g (float[3,2] x) => (float[3,2] y)
@@ -31,41 +30,17 @@ crate::pass! {
     emits: ["Gemm"],
 }
 
-pattern! {
-    struct Product {
-        linear = Gemm(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Mul(linear, constant: Constant);
-    }
-}
-
-pattern! {
-    struct Quotient {
-        linear = Gemm(x: ValueId, w: Constant, b: Option<Constant>);
-        y = Div(linear, constant: Constant);
-    }
-}
-
 impl Rule for FuseGemmMul {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
     }
 
     fn roots(&self) -> &'static [&'static str] {
-        &["Mul", "Div"]
+        &["Mul", "Div", "Neg"]
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let (linear, constant, exponent) = match Product::find(graph, root) {
-            Ok(site) => (site.linear, site.constant, 1),
-            Err(NoMatch) => {
-                let site = Quotient::find(graph, root)?;
-                (site.linear, site.constant, -1)
-            }
-        };
-        let linear = Linear::of(graph, linear)?;
-        let values = linear.per_channel(graph, &constant.tensor)?;
-        let scale = values.into_iter().map(|value| value.powi(exponent)).collect();
-        linear.fold(graph, root, &Affine::scale(scale), patch)
+        linear::fold_reader(graph, root, "Gemm", patch)
     }
 }
 
@@ -96,6 +71,26 @@ mod tests {
     }
 
     #[test]
+    fn changes_the_sign() {
+        let source = "
+            g (float[2,3] x) => (float[2,2] y)
+            <float[3,2] w, float[2] b = {1, 2}>
+            {
+                c = Gemm(x, w, b)
+                y = Neg(c)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseGemmMul {}, source), @r"
+        fuse-gemm-mul: 1 rewrites
+        g (float[2,3] x) => (float[2,2] y)
+        <float[3,2] w = {-0.984375, 0.640625, -0.125, 0.453125, -0.171875, 0.34375}, float[2] b = {-1, -2}>
+        {
+            y = Gemm(x, w, b)
+        }
+        ");
+    }
+
+    #[test]
     fn keeps_a_constant_for_each_row() {
         let source = "
             g (float[2,3] x) => (float[2,4] y)
@@ -107,7 +102,7 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseGemmMul {}, source), @r"
         fuse-gemm-mul: 0 rewrites
-        skipped 1: constant is not one value per output channel
+        skipped 1: constant is not one value per channel
         unchanged
         ");
     }

@@ -1,111 +1,166 @@
-//! `Conv`, `ConvTranspose`, `Gemm` and `MatMul` with constant weights, seen by output channel.
-use super::affine::Affine;
-use super::weights;
+//! `Conv`, `ConvTranspose`, `Gemm` and `MatMul` with constant weights, seen by channel.
+use super::affine::{self, Affine, Channels};
+use super::wiring::Wiring;
+use super::{padding, weights};
 use crate::{OrSkip, Skip, require};
-use lapidary_ir::{Constant, Graph, NewNode, NodeId, Operand, Patch, Tensor};
+use lapidary_ir::{Constant, Graph, NewNode, NodeId, Operand, Patch, Tensor, ValueId};
 
 /// Bytes of a weight other nodes read too that may be copied to fold something into one use.
 const MAX_COPY: u64 = 64 << 10;
 
 /// A linear operator with constant weights and a constant bias, or none.
-pub(super) struct Linear {
+#[derive(Debug)]
+pub(super) struct Linear<'a> {
+    graph: &'a Graph,
     node: NodeId,
     weight: Constant,
     bias: Option<Constant>,
-    /// Output channels.
-    pub(super) channels: usize,
-    /// Of the output.
-    rank: usize,
-    layout: Layout,
+    wiring: Wiring,
 }
 
-/// Where the output channel of a weight's element is found.
-enum Layout {
-    /// Along one axis.
-    Axis(usize),
-    /// `ConvTranspose`: groups of input channels along axis 0, the channels of a group along 1.
-    Grouped { groups: usize },
+/// Folds what `root` does to each channel into the operator `op_type` that alone feeds it.
+pub(super) fn fold_reader(
+    graph: &Graph,
+    root: NodeId,
+    op_type: &str,
+    patch: &mut Patch,
+) -> Result<(), Skip> {
+    let data = affine::data(graph, root)?;
+    graph.only_use(data).or_no_match()?;
+    let linear = Linear::of(graph, graph.producer(data).or_no_match()?, op_type)?;
+    let affine = Affine::of(graph, root, linear.outputs())?;
+    let y = graph[root].output(0).or_no_match()?;
+    linear.fold_output(y, &affine, patch)
 }
 
-impl Linear {
-    /// The operator at `id`. Its weight and bias are known to be constant.
-    pub(super) fn of(graph: &Graph, id: NodeId) -> Result<Self, Skip> {
+impl<'a> Linear<'a> {
+    /// The operator at `id`, if it is an `op_type` whose weight and bias are constant.
+    pub(super) fn of(graph: &'a Graph, id: NodeId, op_type: &str) -> Result<Self, Skip> {
         let node = &graph[id];
-        let constant = |slot| {
-            let id = node.input(slot)?;
-            Some(Constant { id, tensor: graph.constant(id)?.clone() })
-        };
-        let weight = constant(1).or_no_match()?;
-        let (groups, layout) = match node.op_type.as_str() {
-            "Conv" => (1, Layout::Axis(0)),
-            "ConvTranspose" => {
-                let groups = usize::try_from(node.int("group").unwrap_or(1));
-                let groups = groups.ok().filter(|&groups| groups > 0).or_no_match()?;
-                (groups, Layout::Grouped { groups })
-            }
-            "Gemm" if node.int("transB").unwrap_or(0) != 0 => (1, Layout::Axis(0)),
-            "Gemm" => (1, Layout::Axis(1)),
-            "MatMul" => {
-                let rank = node.input(0).and_then(|x| graph.ty(x).rank());
-                let matrices = rank == Some(2) && weight.tensor.rank() == 2;
-                require(matrices, "MatMul is not known to multiply matrices")?;
-                (1, Layout::Axis(1))
-            }
-            _ => return Err(Skip::NoMatch),
-        };
-        if matches!(node.op_type.as_str(), "Gemm" | "MatMul") {
+        if !node.is(op_type) {
+            return Err(Skip::NoMatch);
+        }
+        let constant = |id| Some(Constant { id, tensor: graph.constant(id)?.clone() });
+        let weight = node.input(1).and_then(constant).or_no_match()?;
+        let bias = node.input(2).map(|id| constant(id).or_no_match()).transpose()?;
+        if matches!(op_type, "Gemm" | "MatMul") {
             require(graph.opset() >= 7, "Gemm broadcasts its bias from opset 7 on")?;
         }
-        let axis = match layout {
-            Layout::Axis(axis) => axis,
-            Layout::Grouped { .. } => 1,
-        };
-        let extent = weight.tensor.dims().get(axis).or_no_match()?;
-        let channels = usize::try_from(*extent).ok().or_no_match()? * groups;
-        let rank = weight.tensor.rank();
-        Ok(Self { node: id, bias: constant(2), rank, weight, channels, layout })
+        let wiring = Wiring::of(node, weight.tensor.dims()).or_no_match()?;
+        Ok(Self { graph, node: id, weight, bias, wiring })
     }
 
-    /// One value per output channel from a constant that `Add` or `Mul` broadcasts to the output.
-    pub(super) fn per_channel(&self, graph: &Graph, constant: &Tensor) -> Result<Vec<f64>, Skip> {
-        require(graph.opset() >= 7, "operands broadcast in another way before opset 7")?;
-        weights::per_channel(constant, self.rank, 1, self.channels)
-            .or_skip("constant is not one value per output channel")
+    /// The channels of the input.
+    pub(super) fn inputs(&self) -> Channels {
+        self.channels(self.graph[self.node].input(0), self.wiring.inputs())
     }
 
-    /// Lets the operator compute what `reader`, the only one to read it, makes of its output.
+    /// The channels of the output.
+    pub(super) fn outputs(&self) -> Channels {
+        self.channels(self.graph[self.node].output(0), self.wiring.outputs())
+    }
+
+    /// The channels of `value`, the data that goes in or comes out.
+    fn channels(&self, value: Option<ValueId>, count: usize) -> Channels {
+        if self.graph[self.node].op_type != "MatMul" {
+            return Channels { rank: self.weight.tensor.rank(), axis: 1, count };
+        }
+        // Rank 1 is the part of an unknown rank that is known.
+        let rank = value.and_then(|value| self.graph.ty(value).rank()).unwrap_or(1);
+        Channels { rank, axis: rank.saturating_sub(1), count }
+    }
+
+    /// Lets the operator make `y`, which is what the only node to read it makes of its output.
     ///
     /// (x ∗ w + b) · s + t = x ∗ (w · s) + (b · s + t)
-    pub(super) fn fold(
+    pub(super) fn fold_output(
         &self,
-        graph: &Graph,
-        reader: NodeId,
+        y: ValueId,
         affine: &Affine,
         patch: &mut Patch,
     ) -> Result<(), Skip> {
-        let y = graph[reader].output(0).or_no_match()?;
         require(affine.is_finite(), "scale or shift is not finite")?;
-        let mut node = NewNode::like(graph, self.node);
-
-        if !affine.is_shift() {
-            let channel = self.channel_of();
-            let factor = |index| affine.scale[channel(index)];
-            let weight = weights::scale(&self.weight.tensor, factor)?;
-            let weight = update(graph, patch, &self.weight, weight)?;
-            node = node.with_input(1, weight);
-        }
-        if self.bias.is_some() || !affine.is_scale() {
-            let elem_type = self.weight.tensor.elem_type();
-            let before = self.bias_per_channel(graph)?;
+        let weight = match affine.is_shift() {
+            true => None,
+            false => Some(self.scaled(|index| affine.scale[self.wiring.output(index)])?),
+        };
+        let bias = if self.bias.is_some() || !affine.is_scale() {
+            let before = self.bias_per_channel()?;
             let pairs = affine.scale.iter().zip(&affine.shift);
-            let bias: Vec<f64> = before.iter().zip(pairs).map(|(b, (s, t))| b * s + t).collect();
+            Some(before.iter().zip(pairs).map(|(b, (s, t))| b * s + t).collect())
+        } else {
+            None
+        };
+        self.replace(y, NewNode::like(self.graph, self.node), weight, bias, patch)
+    }
+
+    /// Lets the operator read `x` and compute what is made of it before.
+    ///
+    /// (x · s + t) ∗ w + b = x ∗ (w · s) + (t ∗ w + b)
+    pub(super) fn fold_input(
+        &self,
+        x: ValueId,
+        affine: &Affine,
+        patch: &mut Patch,
+    ) -> Result<(), Skip> {
+        let node = &self.graph[self.node];
+        let y = node.output(0).or_no_match()?;
+        require(node.int("transA").unwrap_or(0) == 0, "Gemm transposes its input")?;
+        require(affine.is_finite(), "scale or shift is not finite")?;
+        let weight = match affine.is_shift() {
+            true => None,
+            false => Some(self.scaled(|index| affine.scale[self.wiring.input(index)])?),
+        };
+        let bias = if affine.is_scale() { None } else { Some(self.shifted(affine)?) };
+        let fused = NewNode::like(self.graph, self.node).with_input(0, x);
+        self.replace(y, fused, weight, bias, patch)
+    }
+
+    /// t ∗ w + b, per output channel.
+    fn shifted(&self, affine: &Affine) -> Result<Vec<f64>, Skip> {
+        let node = &self.graph[self.node];
+        require(!node.is("ConvTranspose"), "ConvTranspose spreads the shift unevenly")?;
+        if node.is("Conv") {
+            let pads = padding::pads(node, self.weight.tensor.rank() - 2)?;
+            require(pads.iter().all(|&pad| pad == 0), "padding lies behind the shift")?;
+        }
+        let alpha = f64::from(node.float("alpha").unwrap_or(1.0));
+        let weights =
+            weights::values(&self.weight.tensor).or_skip("weights are not floating-point")?;
+        let mut bias = self.bias_per_channel()?;
+        for (index, weight) in weights.iter().enumerate() {
+            let shift = affine.shift[self.wiring.input(index)];
+            bias[self.wiring.output(index)] += alpha * weight * shift;
+        }
+        Ok(bias)
+    }
+
+    fn scaled(&self, factor: impl Fn(usize) -> f64) -> Result<Tensor, Skip> {
+        weights::scale(&self.weight.tensor, factor)
+    }
+
+    /// Replaces `y` by `node`, a copy of the operator, with the weight and the bias that changed.
+    fn replace(
+        &self,
+        y: ValueId,
+        mut node: NewNode,
+        weight: Option<Tensor>,
+        bias: Option<Vec<f64>>,
+        patch: &mut Patch,
+    ) -> Result<(), Skip> {
+        if let Some(weight) = weight {
+            node = node.with_input(1, update(self.graph, patch, &self.weight, weight)?);
+        }
+        if let Some(bias) = bias {
+            let elem_type = self.weight.tensor.elem_type();
             let bias = weights::tensor(elem_type, &[bias.len() as i64], &bias)?;
             let bias = match &self.bias {
-                Some(constant) => update(graph, patch, constant, bias)?,
-                None => patch.initializer(format!("{}_bias", graph.value(y).name()), bias),
+                Some(constant) => update(self.graph, patch, constant, bias)?,
+                None => patch.initializer(format!("{}_bias", self.graph.value(y).name()), bias),
             };
             node = node.with_input(2, bias).without_attribute("beta");
-            if graph[self.node].op_type == "MatMul" {
+            if self.graph[self.node].is("MatMul") {
+                require(self.multiplies_matrices(), "MatMul is not known to multiply matrices")?;
                 node = node.op_type("Gemm");
             }
         }
@@ -114,30 +169,20 @@ impl Linear {
         Ok(())
     }
 
-    /// From the index of an element of the weight to the output channel it contributes to.
-    fn channel_of(&self) -> impl Fn(usize) -> usize {
-        let dims = self.weight.tensor.dims();
-        let axis = match self.layout {
-            Layout::Axis(axis) => axis,
-            Layout::Grouped { .. } => 1,
-        };
-        let stride = |axis: usize| dims[axis + 1..].iter().product::<i64>() as usize;
-        let (inner, extent) = (stride(axis), dims[axis] as usize);
-        // Elements of one group, all of them when there is one group only.
-        let group = match self.layout {
-            Layout::Axis(_) => usize::MAX,
-            Layout::Grouped { groups } => (self.weight.tensor.len() / groups).max(1),
-        };
-        move |index| index / group * extent + index / inner % extent
+    fn multiplies_matrices(&self) -> bool {
+        let x = self.graph[self.node].input(0);
+        x.and_then(|x| self.graph.ty(x).rank()) == Some(2) && self.weight.tensor.rank() == 2
     }
 
     /// What is added to each output channel: the bias, for `Gemm` times `beta`.
-    fn bias_per_channel(&self, graph: &Graph) -> Result<Vec<f64>, Skip> {
-        let Some(bias) = &self.bias else { return Ok(vec![0.0; self.channels]) };
-        let rank = if self.rank == 2 { 2 } else { 1 };
-        let values = weights::per_channel(&bias.tensor, rank, rank - 1, self.channels)
+    fn bias_per_channel(&self) -> Result<Vec<f64>, Skip> {
+        let count = self.wiring.outputs();
+        let Some(bias) = &self.bias else { return Ok(vec![0.0; count]) };
+        let node = &self.graph[self.node];
+        let rank = if node.is("Gemm") { 2 } else { 1 };
+        let values = weights::per_channel(&bias.tensor, rank, rank - 1, count)
             .or_skip("bias is not one value per output channel")?;
-        let beta = f64::from(graph[self.node].float("beta").unwrap_or(1.0));
+        let beta = f64::from(node.float("beta").unwrap_or(1.0));
         Ok(values.into_iter().map(|value| value * beta).collect())
     }
 }
@@ -229,7 +274,7 @@ mod tests {
                 y = BatchNormalization(c, scale, shift, mean, var)
             }
         ";
-        let reason = "MatMul is not known to multiply matrices";
+        let reason = "BatchNormalization normalizes another axis";
         assert_eq!(answer(&FuseMatMulBatchNormalization {}, source), reason);
     }
 

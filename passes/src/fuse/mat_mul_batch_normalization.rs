@@ -1,8 +1,7 @@
 //! `MatMul` followed by `BatchNormalization`.
-use super::affine::Affine;
-use super::linear::Linear;
+use super::linear;
 use crate::{PassInfo, Rule, Skip};
-use lapidary_ir::{Constant, Graph, NodeId, Patch, ValueId, pattern};
+use lapidary_ir::{Graph, NodeId, Patch};
 
 crate::pass! {
     /// Folds an inference-mode `BatchNormalization` into the `MatMul` that feeds it, as a `Gemm`.
@@ -33,13 +32,6 @@ crate::pass! {
     emits: ["Gemm"],
 }
 
-pattern! {
-    struct Site {
-        linear = MatMul(x: ValueId, w: Constant);
-        y = BatchNormalization(linear, scale: Constant, shift: Constant, mean: Constant, var: Constant);
-    }
-}
-
 impl Rule for FuseMatMulBatchNormalization {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -50,10 +42,7 @@ impl Rule for FuseMatMulBatchNormalization {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        let site = Site::find(graph, root)?;
-        let linear = Linear::of(graph, site.linear)?;
-        let affine = Affine::batch_normalization(graph, site.y, linear.channels)?;
-        linear.fold(graph, root, &affine, patch)
+        linear::fold_reader(graph, root, "MatMul", patch)
     }
 }
 
@@ -75,7 +64,7 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseMatMulBatchNormalization {}, source), @r"
         fuse-mat-mul-batch-normalization: 0 rewrites
-        skipped 1: MatMul is not known to multiply matrices
+        skipped 1: BatchNormalization normalizes another axis
         unchanged
         ");
     }

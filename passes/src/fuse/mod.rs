@@ -2,7 +2,10 @@
 use crate::Pass;
 
 mod affine;
-mod batch_normalization_conv;
+mod affine_conv;
+mod affine_conv_transpose;
+mod affine_gemm;
+mod affine_mat_mul;
 mod bounds;
 mod consecutive_clip;
 mod conv_activation;
@@ -12,19 +15,28 @@ mod conv_mul;
 mod conv_transpose_add;
 mod conv_transpose_batch_normalization;
 mod conv_transpose_mul;
+mod distant_scale;
 mod gemm_add;
 mod gemm_batch_normalization;
 mod gemm_mul;
 mod linear;
 mod mat_mul_add;
 mod mat_mul_batch_normalization;
+mod mat_mul_mul;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
+mod preceding;
+mod reshape_gemm_reshape;
 pub mod unit;
+mod upstream;
 mod weights;
+mod wiring;
 
-pub use batch_normalization_conv::FuseBatchNormalizationConv;
+pub use affine_conv::FuseAffineConv;
+pub use affine_conv_transpose::FuseAffineConvTranspose;
+pub use affine_gemm::FuseAffineGemm;
+pub use affine_mat_mul::FuseAffineMatMul;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
@@ -33,13 +45,16 @@ pub use conv_mul::FuseConvMul;
 pub use conv_transpose_add::FuseConvTransposeAdd;
 pub use conv_transpose_batch_normalization::FuseConvTransposeBatchNormalization;
 pub use conv_transpose_mul::FuseConvTransposeMul;
+pub use distant_scale::FuseDistantScale;
 pub use gemm_add::FuseGemmAdd;
 pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
 pub use mat_mul_add::FuseMatMulAdd;
 pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
+pub use mat_mul_mul::FuseMatMulMul;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
+pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -47,7 +62,6 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseConvTransposeBatchNormalization {},
     &FuseGemmBatchNormalization {},
     &FuseMatMulBatchNormalization {},
-    &FuseBatchNormalizationConv {},
     &FuseConvAdd {},
     &FuseConvMul {},
     &FuseConvTransposeAdd {},
@@ -55,6 +69,13 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseGemmAdd {},
     &FuseGemmMul {},
     &FuseMatMulAdd {},
+    &FuseMatMulMul {},
+    &FuseAffineConv {},
+    &FuseAffineConvTranspose {},
+    &FuseAffineGemm {},
+    &FuseAffineMatMul {},
+    &FuseDistantScale {},
+    &FuseReshapeGemmReshape {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
