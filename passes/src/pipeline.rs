@@ -16,8 +16,9 @@ use crate::fold::{
 use crate::fuse::{
     FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization,
     FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
-    FuseMatMulBatchNormalization, FusePadAveragePool, FusePadConv,
+    FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
+    FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
+    FuseMish, FusePadAveragePool, FusePadConv, FuseRmsNormalization, FuseSoftmax, FuseSoftplus,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -68,6 +69,17 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    // Operators that exporters write as arithmetic. A bound is one Clip by now, and what has a scale
+    // per channel is no normalization of a layer.
+    &FuseGelu {},
+    &FuseHardSigmoid {},
+    &FuseHardSwish {},
+    &FuseSoftplus {},
+    &FuseMish {},
+    &FuseInstanceNormalization {},
+    &FuseLayerNormalization {},
+    &FuseRmsNormalization {},
+    &FuseSoftmax {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},

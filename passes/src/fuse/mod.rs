@@ -1,6 +1,7 @@
 //! Fuses neighbouring nodes into one.
 use crate::Pass;
 
+mod activation;
 mod affine;
 mod batch_normalization_conv;
 mod bounds;
@@ -18,12 +19,17 @@ mod gemm_mul;
 mod linear;
 mod mat_mul_add;
 mod mat_mul_batch_normalization;
+mod normalization;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
+mod product;
+mod region;
+mod scalar;
 pub mod unit;
 mod weights;
 
+pub use activation::{FuseGelu, FuseHardSigmoid, FuseHardSwish, FuseMish, FuseSoftplus, FuseSwish};
 pub use batch_normalization_conv::FuseBatchNormalizationConv;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use conv_activation::FuseConvActivation;
@@ -38,6 +44,10 @@ pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
 pub use mat_mul_add::FuseMatMulAdd;
 pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
+pub use normalization::{
+    FuseGroupNormalization, FuseInstanceNormalization, FuseLayerNormalization, FuseLogSoftmax,
+    FuseLpNormalization, FuseRmsNormalization, FuseSoftmax,
+};
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 
@@ -58,5 +68,18 @@ pub const PASSES: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    &FuseGelu {},
+    &FuseHardSigmoid {},
+    &FuseHardSwish {},
+    &FuseSoftplus {},
+    &FuseMish {},
+    &FuseSwish {},
+    &FuseInstanceNormalization {},
+    &FuseLayerNormalization {},
+    &FuseRmsNormalization {},
+    &FuseGroupNormalization {},
+    &FuseLpNormalization {},
+    &FuseSoftmax {},
+    &FuseLogSoftmax {},
     &FuseConvActivation {},
 ];
