@@ -16,9 +16,11 @@ use crate::fold::{
 use crate::fuse::{
     FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip,
     FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
-    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
-    FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMatMulMul, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGelu,
+    FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
+    FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
+    FuseMatMulMul, FuseMish, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape,
+    FuseRmsNormalization, FuseSoftmax, FuseSoftplus,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -79,6 +81,17 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    // Operators that exporters write as arithmetic. A bound is one Clip by now, and what has a scale
+    // per channel is no normalization of a layer.
+    &FuseGelu {},
+    &FuseHardSigmoid {},
+    &FuseHardSwish {},
+    &FuseSoftplus {},
+    &FuseMish {},
+    &FuseInstanceNormalization {},
+    &FuseLayerNormalization {},
+    &FuseRmsNormalization {},
+    &FuseSoftmax {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},

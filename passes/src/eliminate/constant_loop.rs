@@ -158,7 +158,7 @@ fn stack(graph: &Graph, patch: &mut Patch, collected: &[Vec<Operand>], index: us
 #[cfg(test)]
 mod tests {
     use super::EliminateConstantLoop;
-    use crate::testing::{rewrite, rewrite_unexecuted};
+    use crate::testing::rewrite_unexecuted;
     use insta::assert_snapshot;
 
     #[test]

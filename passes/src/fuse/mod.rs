@@ -1,6 +1,7 @@
 //! Fuses neighbouring nodes into one.
 use crate::Pass;
 
+mod activation;
 mod affine;
 mod affine_conv;
 mod affine_conv_transpose;
@@ -23,16 +24,21 @@ mod linear;
 mod mat_mul_add;
 mod mat_mul_batch_normalization;
 mod mat_mul_mul;
+mod normalization;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
 mod preceding;
+mod product;
+mod region;
 mod reshape_gemm_reshape;
+mod scalar;
 pub mod unit;
 mod upstream;
 mod weights;
 mod wiring;
 
+pub use activation::{FuseGelu, FuseHardSigmoid, FuseHardSwish, FuseMish, FuseSoftplus, FuseSwish};
 pub use affine_conv::FuseAffineConv;
 pub use affine_conv_transpose::FuseAffineConvTranspose;
 pub use affine_gemm::FuseAffineGemm;
@@ -52,6 +58,10 @@ pub use gemm_mul::FuseGemmMul;
 pub use mat_mul_add::FuseMatMulAdd;
 pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
 pub use mat_mul_mul::FuseMatMulMul;
+pub use normalization::{
+    FuseGroupNormalization, FuseInstanceNormalization, FuseLayerNormalization, FuseLogSoftmax,
+    FuseLpNormalization, FuseRmsNormalization, FuseSoftmax,
+};
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
@@ -79,5 +89,18 @@ pub const PASSES: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    &FuseGelu {},
+    &FuseHardSigmoid {},
+    &FuseHardSwish {},
+    &FuseSoftplus {},
+    &FuseMish {},
+    &FuseSwish {},
+    &FuseInstanceNormalization {},
+    &FuseLayerNormalization {},
+    &FuseRmsNormalization {},
+    &FuseGroupNormalization {},
+    &FuseLpNormalization {},
+    &FuseSoftmax {},
+    &FuseLogSoftmax {},
     &FuseConvActivation {},
 ];
