@@ -148,8 +148,8 @@ pub(crate) struct Optimize {
     /// Validate the graph after every pass.
     #[arg(long)]
     pub(crate) verify_each: bool,
-    /// Megabytes folding may add to the model.
-    #[arg(long, value_name = "MB", default_value_t = 4)]
+    /// Megabytes the file may become larger by, for folding constants. By default it never does.
+    #[arg(long, value_name = "MB", default_value_t = 0)]
     pub(crate) growth: u64,
     /// Show for every pass what it left alone and why.
     #[arg(long)]

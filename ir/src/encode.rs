@@ -4,10 +4,17 @@ use crate::{
     ValueType, decode,
 };
 use lapidary_proto::onnx;
+use lapidary_proto::prost::Message;
 use onnx::attribute_proto::AttributeType;
 use rustc_hash::FxHashSet;
 
 impl Model {
+    /// The size of the wire form in bytes, with all tensors in one file.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.encode().encoded_len()
+    }
+
     /// The wire form: nodes in topological order, everything else as it came. Tensor bytes are
     /// shared, not copied. Before IR version 4, where initializers have to be inputs, constants
     /// that are none become `Constant` nodes.

@@ -19,16 +19,29 @@ pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
     let mut model = original.clone();
     let mut context = Context {
         validate_each: options.verify_each,
-        growth: GrowthBudget { total: options.growth * MEGABYTE, ..GrowthBudget::default() },
+        growth: growth(options.growth * MEGABYTE),
+        file_growth: options.growth * MEGABYTE,
         ..Context::default()
     };
     run_passes(options, &mut model, &mut context)?;
     let (before, after) = (Cost::of(&original), Cost::of(&model));
     let verification = verify(options, &original, &model, before.bytes)?;
     lapidary::save(&model, &options.output.output)?;
-    let report = OptimizeReport { before, after, passes: &context.records, verification };
+    let report = OptimizeReport {
+        before,
+        after,
+        passes: &context.records,
+        reverted: &context.reverted,
+        verification,
+    };
     render::optimize(&report, options.explain, json);
     Ok(())
+}
+
+/// What folding may add on the way, when the file may become larger by `bytes`.
+fn growth(bytes: u64) -> GrowthBudget {
+    let GrowthBudget { per_value, total } = GrowthBudget::default();
+    GrowthBudget { per_value: per_value.max(bytes), total: total.max(bytes) }
 }
 
 fn run_passes(options: &Optimize, model: &mut Model, context: &mut Context) -> Result<(), Error> {
