@@ -59,6 +59,7 @@ mod model;
 mod node;
 mod patch;
 pub mod pattern;
+mod pinned;
 pub mod schema;
 mod tensor;
 pub mod text;

@@ -52,7 +52,9 @@ impl Model {
             Scope { load, opsets: Arc::new(opsets), foreign_names: Arc::new(foreign_names) };
         let (graph, captured) = scope.graph(graph, 0, &|_| false)?;
         debug_assert!(captured.is_empty(), "the main graph captures nothing");
-        Ok(Self { graph, external_data, rest: proto })
+        let mut model = Self { graph, external_data, rest: proto };
+        model.pin_training();
+        Ok(model)
     }
 }
 
@@ -161,6 +163,7 @@ impl Scope<'_> {
             }
         }
         graph.rest = proto;
+        graph.pin_annotations();
         Ok((graph, captured))
     }
 

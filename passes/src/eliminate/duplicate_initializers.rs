@@ -46,7 +46,7 @@ impl Pass for EliminateDuplicateInitializers {
         let mut kept: FxHashMap<u64, Vec<(ValueId, &Arc<Tensor>)>> = FxHashMap::default();
         for (id, tensor) in graph.initializers() {
             let value = graph.value(id);
-            if value.is_input() || value.is_unused() {
+            if value.constant().is_none() || value.uses().len() == 0 {
                 continue;
             }
             let candidates = kept.entry(tensor.digest()).or_default();
