@@ -53,6 +53,7 @@ mod elem_type;
 mod encode;
 mod extract;
 mod fix_dims;
+mod function;
 mod graph;
 mod infer;
 mod model;
@@ -72,6 +73,7 @@ pub use decode::{BoxedError, DecodeError, LoadExternal, MAX_DEPTH, NodeError, Te
 pub use dim::Dim;
 pub use elem_type::ElemType;
 pub use fix_dims::{FixDimsError, FixedDims};
+pub use function::{FunctionError, InlineError};
 pub use graph::{Graph, NodeId, ValueId};
 pub use lapidary_proto as proto;
 pub use model::{Model, OpsetImports};

@@ -6,8 +6,8 @@ use crate::eliminate::{
     EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
     EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
     EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
-    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
-    EliminateZeroInitialState,
+    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedFunctions,
+    EliminateUnusedOutputs, EliminateZeroInitialState,
 };
 use crate::fold::{
     FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
@@ -71,6 +71,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},
+    // Any pass before may have removed the last call.
+    &EliminateUnusedFunctions {},
 ];
 
 /// The part of [`OPTIMIZE`] that fuses nothing: it computes constants and removes what computes

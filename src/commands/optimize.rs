@@ -12,6 +12,9 @@ const MEGABYTE: u64 = 1 << 20;
 pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
+    if options.inline {
+        lapidary::inline_functions(&mut original)?;
+    }
     original.graph.infer();
     let mut model = original.clone();
     let mut context = Context {

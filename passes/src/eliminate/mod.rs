@@ -20,6 +20,7 @@ mod nop_slice;
 mod nop_transpose;
 mod single_input;
 mod single_split;
+mod unused_functions;
 mod unused_outputs;
 mod zero_initial_state;
 
@@ -44,6 +45,7 @@ pub use nop_slice::EliminateNopSlice;
 pub use nop_transpose::EliminateNopTranspose;
 pub use single_input::EliminateSingleInput;
 pub use single_split::EliminateSingleSplit;
+pub use unused_functions::EliminateUnusedFunctions;
 pub use unused_outputs::EliminateUnusedOutputs;
 pub use zero_initial_state::EliminateZeroInitialState;
 
@@ -54,6 +56,7 @@ use lapidary_ir::{Dim, Graph, NodeId, Patch};
 pub const PASSES: &[&dyn Pass] = &[
     &EliminateDeadNodes {},
     &EliminateUnusedOutputs {},
+    &EliminateUnusedFunctions {},
     &EliminateIdentity {},
     &EliminateDropout {},
     &EliminateNopCast {},
