@@ -130,6 +130,9 @@ pub(crate) struct Optimize {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) data: Data,
+    /// Replace calls of the functions of the model by their bodies.
+    #[arg(long)]
+    pub(crate) inline: bool,
     /// Execute the result; without --data on seeded random inputs.
     #[arg(long, value_enum, default_value = "full")]
     pub(crate) verify: VerifyMode,

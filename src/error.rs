@@ -1,7 +1,7 @@
 //! What can go wrong on the way, with a code, a remedy and an exit code.
 use crate::DatasetError;
 use lapidary_exec::ExecError;
-use lapidary_ir::{DecodeError, FixDimsError, Violation};
+use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
@@ -70,6 +70,17 @@ pub enum Error {
         /// Every broken rule.
         violations: Vec<Violation>,
     },
+    /// The functions of the model can't be inlined.
+    #[error(transparent)]
+    #[diagnostic(code(LP0307), help("without --inline the functions stay as they are"))]
+    Inline(InlineError),
+    /// The functions of the model are not valid where they are called.
+    #[error("with its functions inlined the model is not valid: {}", list(violations))]
+    #[diagnostic(code(LP0308), help("without --inline the functions stay as they are"))]
+    InvalidFunctions {
+        /// Every broken rule.
+        violations: Vec<Violation>,
+    },
     /// The data can't be used.
     #[error("the data `{}` can't be used", path.display())]
     #[diagnostic(code(LP0304))]
@@ -132,7 +143,8 @@ impl Error {
             Self::Gate { .. } | Self::Pass(_) => 1,
             Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
             Self::Read { source: ReadError::Open(_), .. } | Self::Write(_) => 5,
-            Self::Read { source: ReadError::Limit { .. }, .. } => 4,
+            Self::Read { source: ReadError::Limit { .. }, .. }
+            | Self::Inline(InlineError::TooLarge | InlineError::TooDeep) => 4,
             Self::Data { source, .. } if source.is_io() => 5,
             _ => 3,
         }

@@ -16,6 +16,17 @@ pub fn fix_dims(model: &mut Model, fixed: &FixedDims) -> Result<(), Error> {
     if violations.is_empty() { Ok(()) } else { Err(Error::Misfit { violations }) }
 }
 
+/// Replaces calls of the model's functions by their bodies. Returns the number of calls.
+///
+/// # Errors
+/// When a function calls itself, is of another operator set or does not fit its calls; when the
+/// result is too large or no valid model.
+pub fn inline_functions(model: &mut Model) -> Result<usize, Error> {
+    let calls = model.inline_functions().map_err(Error::Inline)?;
+    let violations = model.validate();
+    if violations.is_empty() { Ok(calls) } else { Err(Error::InvalidFunctions { violations }) }
+}
+
 /// Removes, folds and fuses what a model computes needlessly; outputs stay within rounding.
 ///
 /// # Errors

@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Graph {
-    /// Whether readers of `old` may read `new` instead: false when `old` is a graph output and
-    /// `new` must keep its own name (it is an input, an initializer, a captured value or an
-    /// output itself).
+    /// Whether readers of `old` may read `new` instead: false when `old` is a graph output or
+    /// pinned and `new` must keep its own name (it is an input, an initializer, a captured value,
+    /// an output or pinned itself).
     #[must_use]
     pub fn can_replace(&self, old: ValueId, new: ValueId) -> bool {
         let (old, new) = (self.value(old), self.value(new));
-        !old.is_output || (new.producer.is_some() && !new.is_output)
+        !old.keeps_name() || (new.producer.is_some() && !new.keeps_name())
     }
 
     /// Applies a patch and deletes whatever nothing uses because of it.
@@ -77,7 +77,7 @@ impl Graph {
     /// constant that is no output.
     fn is_replaceable(&self, id: ValueId) -> bool {
         let value = self.value(id);
-        value.producer.is_some() || (value.constant().is_some() && !value.is_output)
+        value.producer.is_some() || (value.constant().is_some() && !value.keeps_name())
     }
 
     /// Adds a value under a name nothing else has.
@@ -306,8 +306,9 @@ impl<'a> Edit<'a> {
             }
             Action::Replace(old, new) => {
                 let value = self.resolve(new);
+                let passes_name = self.graph.value(old).is_pinned();
                 self.redirect(old, value);
-                if matches!(new, Operand::Initializer(_)) {
+                if matches!(new, Operand::Initializer(_)) && !passes_name {
                     self.swap_names(old, value);
                 }
             }
@@ -337,6 +338,8 @@ impl<'a> Edit<'a> {
                 let before = value.initializer.replace(tensor);
                 self.bytes -= before.map_or(0, |tensor| tensor.byte_len() as i64);
                 self.touched.extend(value.uses.iter().map(|used| used.node));
+                let name = value.name.clone();
+                self.unused.extend(self.graph.forget_annotations(&name));
             }
             Action::DropOutput(node, slot) => {
                 if let Some(output) = self.graph.node_mut(node).outputs[slot].take() {
@@ -393,6 +396,8 @@ impl<'a> Edit<'a> {
         }
         if self.graph.value(old).is_output {
             self.pass_on_output(old, new);
+        } else if self.graph.value(old).is_pinned() {
+            self.swap_names(old, new);
         }
         self.unused.push(old);
         self.unused.push(new);
@@ -423,6 +428,12 @@ impl<'a> Edit<'a> {
         self.graph.value_mut(a).name = b_name.clone();
         self.graph.names.insert(a_name, b);
         self.graph.names.insert(b_name, a);
+        let pins = |value: &Value| (value.is_parameter, value.is_trained);
+        let (a_pins, b_pins) = (pins(self.graph.value(a)), pins(self.graph.value(b)));
+        let value = self.graph.value_mut(a);
+        (value.is_parameter, value.is_trained) = b_pins;
+        let value = self.graph.value_mut(b);
+        (value.is_parameter, value.is_trained) = a_pins;
     }
 
     fn set_input(&mut self, node: NodeId, slot: usize, operand: Option<ValueId>) {
@@ -485,9 +496,9 @@ impl<'a> Edit<'a> {
     }
 
     fn delete_value(&mut self, id: ValueId) {
-        let value = self.graph.forget(id);
-        let tensor = value.and_then(|value| value.initializer);
-        self.bytes -= tensor.map_or(0, |tensor| tensor.byte_len() as i64);
+        let Some(value) = self.graph.forget(id) else { return };
+        self.bytes -= value.initializer.map_or(0, |tensor| tensor.byte_len() as i64);
+        self.unused.extend(self.graph.forget_annotations(&value.name));
     }
 }
 

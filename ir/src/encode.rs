@@ -58,7 +58,7 @@ fn constant_node(mut tensor: onnx::TensorProto) -> onnx::NodeProto {
 
 impl Graph {
     /// `captured` are the names of the values this subgraph reads from the enclosing one.
-    fn encode(&self, captured: &[&str]) -> onnx::GraphProto {
+    pub(crate) fn encode(&self, captured: &[&str]) -> onnx::GraphProto {
         let renamed: Vec<(ValueId, &str)> =
             self.captures.iter().map(|&(id, slot)| (id, captured[slot as usize])).collect();
         let name = |id: ValueId| {
@@ -82,6 +82,15 @@ impl Graph {
             .collect();
         value_info.append(&mut proto.value_info);
         proto.value_info = value_info;
+        let rename = |named: &mut Option<String>| {
+            if let Some(id) = named.as_deref().and_then(|name| self.find(name)) {
+                *named = Some(name(id));
+            }
+        };
+        for annotation in &mut proto.quantization_annotation {
+            rename(&mut annotation.tensor_name);
+            annotation.quant_parameter_tensor_names.iter_mut().for_each(|e| rename(&mut e.value));
+        }
         proto
     }
 

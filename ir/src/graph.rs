@@ -196,13 +196,13 @@ impl Graph {
             .filter(move |&node| last.replace(node) != Some(node))
     }
 
-    /// The only use of a value that is not a graph output.
+    /// The only use of a value that is neither a graph output nor pinned.
     #[must_use]
     pub fn only_use(&self, id: ValueId) -> Option<Use> {
         let value = self.value(id);
         let mut uses = value.uses();
         match (uses.next(), uses.next()) {
-            (Some(only), None) if !value.is_output => Some(only),
+            (Some(only), None) if !value.keeps_name() => Some(only),
             _ => None,
         }
     }

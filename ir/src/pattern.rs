@@ -164,7 +164,7 @@ fn is_closed(lines: &[Line], graph: &Graph, bindings: &Bindings) -> bool {
     let nodes: Vec<_> = lines.iter().filter_map(|l| graph.producer(made(l)?)).collect();
     let inner = &lines[..lines.len() - 1];
     inner.iter().filter_map(made).all(|value| {
-        !graph.value(value).is_output()
+        !graph.value(value).keeps_name()
             && graph.consumers(value).all(|reader| nodes.contains(&reader))
     })
 }

@@ -34,6 +34,10 @@ pub struct Value {
     pub(crate) captured_constant: Option<Arc<Tensor>>,
     pub(crate) is_input: bool,
     pub(crate) is_output: bool,
+    /// Whether a quantization annotation of another value names it.
+    pub(crate) is_parameter: bool,
+    /// Whether training names it.
+    pub(crate) is_trained: bool,
     /// The file's `ValueInfoProto`, whose type is `ty` unless a pass changed it.
     pub(crate) declared: Option<Box<onnx::ValueInfoProto>>,
 }
@@ -117,11 +121,11 @@ impl Value {
         self.initializer.as_ref()
     }
 
-    /// Its data, if no caller can override it: that of an initializer, here or, for a captured
-    /// value, in an enclosing graph.
+    /// Its data, if no caller can override it and training does not change it: that of an
+    /// initializer, here or, for a captured value, in an enclosing graph.
     #[must_use]
     pub fn constant(&self) -> Option<&Arc<Tensor>> {
-        if self.is_input { None } else { self.data() }
+        if self.is_input || self.is_trained { None } else { self.data() }
     }
 
     /// Its data as far as it is known here, even if a caller may override it.
@@ -141,9 +145,21 @@ impl Value {
         self.is_output
     }
 
-    /// Whether nothing reads it and it is no output.
+    /// Whether something besides nodes names it: an annotation of another value, or training. It
+    /// stays then, under its name.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.is_parameter || self.is_trained
+    }
+
+    /// Whether nothing reads it, it is no output and it is not pinned.
     #[must_use]
     pub fn is_unused(&self) -> bool {
-        self.uses.is_empty() && !self.is_output
+        self.uses.is_empty() && !self.keeps_name()
+    }
+
+    /// Whether its name has a meaning outside of the nodes.
+    pub(crate) fn keeps_name(&self) -> bool {
+        self.is_output || self.is_pinned()
     }
 }

@@ -1,8 +1,8 @@
 //! The conventions passes follow, as tests.
-use crate::testing::{parse, rewrite, rewrite_unexecuted};
+use crate::testing::{parse, print, rewrite, rewrite_unexecuted};
 use crate::{Accuracy, Pass, eliminate, fold, passes};
 use lapidary_exec::{RunOptions, Runner};
-use lapidary_ir::{schema, text};
+use lapidary_ir::schema;
 use std::collections::BTreeSet;
 
 /// The ONNX text of an example: before and after.
@@ -40,7 +40,7 @@ fn every_pass_is_documented_by_a_true_example() {
         // A few operators the runtime lacks: their examples are compared as text only.
         let runs = Runner::new(&parse(&before), &RunOptions::default()).is_ok();
         let report = if runs { rewrite(pass, &before) } else { rewrite_unexecuted(pass, &before) };
-        let expected = text::print(&parse(&after).graph);
+        let expected = print(&parse(&after));
         assert!(!report.contains(": 0 rewrites"), "{name}: {report}");
         assert!(report.ends_with(&expected), "{name} makes\n{report}\ninstead of\n{expected}");
     }

@@ -1,27 +1,8 @@
 //! Which passes run, in which order.
 use crate::Pass;
-use crate::eliminate::{
-    EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes,
-    EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes,
-    EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity,
-    EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand,
-    EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
-    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
-    EliminateUnusedSubgraphValues, EliminateZeroInitialState,
-};
-use crate::fold::{
-    FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
-    FoldSequenceAt,
-};
-use crate::fuse::{
-    FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip,
-    FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
-    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGelu,
-    FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
-    FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMatMulMul, FuseMish, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape,
-    FuseRmsNormalization, FuseSoftmax, FuseSoftplus,
-};
+use crate::eliminate::{EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroInitialState};
+use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape, FoldSequenceAt};
+use crate::fuse::{FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape, FuseRmsNormalization, FuseSoftmax, FuseSoftplus};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.
@@ -95,6 +76,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},
+    // Any pass before may have removed the last call.
+    &EliminateUnusedFunctions {},
 ];
 
 /// The part of [`OPTIMIZE`] that fuses nothing: it computes constants and removes what computes

@@ -31,7 +31,7 @@ fn transform(pass: &dyn Pass, source: &str) -> (Model, Model, String) {
     let original = parse(source);
     let mut model = original.clone();
     model.graph.infer();
-    let before = text::print(&model.graph);
+    let before = print(&model);
     let mut context = Context { validate_each: true, ..Context::default() };
     driver::run(&[pass], &mut model, &mut context).expect("the pass runs");
     let mut again = model.clone();
@@ -39,7 +39,7 @@ fn transform(pass: &dyn Pass, source: &str) -> (Model, Model, String) {
     driver::run(&[pass], &mut again, &mut second).expect("the pass runs again");
     assert_eq!(second.rewrites(), 0, "a second run of the pass rewrites nothing");
     assert_emits_what_it_declares(pass, &original, &model);
-    let after = text::print(&model.graph);
+    let after = print(&model);
     let record = &context.records[0];
     let mut report = format!("{}: {} rewrites", pass.info().name, record.rewrites);
     if record.skips.is_empty() && record.rewrites == 0 {
@@ -51,6 +51,11 @@ fn transform(pass: &dyn Pass, source: &str) -> (Model, Model, String) {
     let graph = if before == after { "unchanged" } else { &after };
     let report = format!("{report}\n{graph}");
     (original, model, report)
+}
+
+/// A model in ONNX text, with its functions.
+pub(crate) fn print(model: &Model) -> String {
+    text::print_model(model, text::PrintOptions::default())
 }
 
 /// A valid model from text.

@@ -15,6 +15,9 @@ const NONE: &str = "none";
 pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
+    if options.inline {
+        lapidary::inline_functions(&mut original)?;
+    }
     original.graph.infer();
     let mut model = original.clone();
     let mut context = Context {

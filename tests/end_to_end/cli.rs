@@ -98,7 +98,7 @@ fn sizes_of_open_dimensions_reach_the_outputs() {
     let out = folder.path().join("fixed.onnx");
     let out = out.to_str().unwrap();
     let model = "fixtures/digits_transformer_dynamo_op18.onnx";
-    lapidary(["optimize", model, "--dim", "N=4", "-o", out]).succeeds();
+    lapidary(["optimize", model, "--dim", "batch=4", "-o", out]).succeeds();
     let report = lapidary(["--json", "inspect", out]).succeeds().stdout;
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["inputs"][0]["shape"][0], "4");

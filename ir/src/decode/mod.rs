@@ -54,7 +54,9 @@ impl Model {
         debug_assert!(captured.is_empty(), "the main graph captures nothing");
         let constants_are_inputs = proto.ir_version.is_some_and(Self::constants_are_inputs)
             && graph.initializers().all(|(id, _)| graph.value(id).is_input());
-        Ok(Self { graph, external_data, constants_are_inputs, rest: proto })
+        let mut model = Self { graph, external_data, constants_are_inputs, rest: proto };
+        model.pin_training();
+        Ok(model)
     }
 }
 
@@ -163,6 +165,7 @@ impl Scope<'_> {
             }
         }
         graph.rest = proto;
+        graph.pin_annotations();
         Ok((graph, captured))
     }
 

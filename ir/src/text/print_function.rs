@@ -1,6 +1,7 @@
 //! Functions of a model to text.
 use super::print::{Printer, list, opset_import};
 use super::spell;
+use crate::function::decode_body;
 use crate::{BoxedError, DecodeError, Graph, Model};
 use bytes::Bytes;
 use lapidary_proto::onnx;
@@ -9,7 +10,7 @@ impl Printer {
     /// A function. One that is no graph prints as a comment that says so.
     pub(super) fn function(&mut self, function: &onnx::FunctionProto) {
         let name = spell::name(function.name.as_deref().unwrap_or("")).into_owned();
-        let (Ok(body), Ok(defaults)) = (body(function), defaults(function)) else {
+        let (Ok(body), Ok(defaults)) = (decode_body(function), defaults(function)) else {
             self.text.push_str(&format!("# function {name} is malformed\n"));
             return;
         };
@@ -36,33 +37,13 @@ impl Printer {
     }
 }
 
-/// What a function does, as a graph.
-fn body(function: &onnx::FunctionProto) -> Result<Graph, DecodeError> {
-    let info = |name: &String| {
-        let known = function.value_info.iter().find(|info| info.name.as_ref() == Some(name));
-        let untyped =
-            || onnx::ValueInfoProto { name: Some(name.clone()), ..onnx::ValueInfoProto::default() };
-        known.cloned().unwrap_or_else(untyped)
-    };
-    let graph = onnx::GraphProto {
-        input: function.input.iter().map(info).collect(),
-        output: function.output.iter().map(info).collect(),
-        node: function.node.clone(),
-        ..onnx::GraphProto::default()
-    };
-    decode(graph)
-}
-
 /// The attributes of a function that have a default, as those of a node.
 fn defaults(function: &onnx::FunctionProto) -> Result<Graph, DecodeError> {
     let node = onnx::NodeProto {
         attribute: function.attribute_proto.clone(),
         ..onnx::NodeProto::default()
     };
-    decode(onnx::GraphProto { node: vec![node], ..onnx::GraphProto::default() })
-}
-
-fn decode(graph: onnx::GraphProto) -> Result<Graph, DecodeError> {
+    let graph = onnx::GraphProto { node: vec![node], ..onnx::GraphProto::default() };
     let model = onnx::ModelProto {
         graph: Some(graph),
         opset_import: vec![onnx::OperatorSetIdProto::default()],

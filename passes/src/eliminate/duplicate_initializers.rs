@@ -51,12 +51,12 @@ fn eliminate(graph: &mut Graph, context: &mut Context) -> Result<bool, PassError
     let mut kept: FxHashMap<u64, Vec<(ValueId, &Arc<Tensor>)>> = FxHashMap::default();
     for (id, tensor) in graph.initializers() {
         let value = graph.value(id);
-        if value.is_input() || value.is_unused() {
+        if value.constant().is_none() || value.uses().len() == 0 {
             continue;
         }
         let candidates = kept.entry(tensor.digest()).or_default();
         match candidates.iter().find(|(_, candidate)| candidate.same_content(tensor)) {
-            Some(&(first, _)) if !value.is_output() => {
+            Some(&(first, _)) if !value.is_output() && !value.is_pinned() => {
                 patch.replace(id, first);
                 rewrites += 1;
             }

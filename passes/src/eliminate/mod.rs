@@ -22,6 +22,7 @@ mod nop_slice;
 mod nop_transpose;
 mod single_input;
 mod single_split;
+mod unused_functions;
 mod unused_outputs;
 mod unused_subgraph_values;
 mod zero_initial_state;
@@ -49,6 +50,7 @@ pub use nop_slice::EliminateNopSlice;
 pub use nop_transpose::EliminateNopTranspose;
 pub use single_input::EliminateSingleInput;
 pub use single_split::EliminateSingleSplit;
+pub use unused_functions::EliminateUnusedFunctions;
 pub use unused_outputs::EliminateUnusedOutputs;
 pub use unused_subgraph_values::EliminateUnusedSubgraphValues;
 pub use zero_initial_state::EliminateZeroInitialState;
@@ -63,6 +65,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateUnusedSubgraphValues {},
     &EliminateConstantIf {},
     &EliminateConstantLoop {},
+    &EliminateUnusedFunctions {},
     &EliminateIdentity {},
     &EliminateDropout {},
     &EliminateNopCast {},
