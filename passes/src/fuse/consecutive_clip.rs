@@ -1,7 +1,7 @@
 //! `Relu` and `Clip` in a row.
 use super::bounds::Bounds;
 use super::weights;
-use crate::{OrSkip, PassInfo, Rule, Skip};
+use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Graph, NewNode, NodeId, Patch};
 
 crate::pass! {
@@ -53,6 +53,9 @@ impl Rule for FuseConsecutiveClip {
         let elem_type = elem_type.or_skip("elements are not known to be floating-point")?;
         let of = |node| Bounds::of(graph, node).or_skip("bounds are not constant and finite");
         let bounds = of(first)?.then(of(root)?);
+        // One Clip would keep a −0 between 0 and 0.
+        let one = bounds.low.is_some() && bounds.low == bounds.high;
+        require(!one, "the bounds leave a single number")?;
 
         let y = graph[root].output(0).or_no_match()?;
         let bound =
@@ -138,6 +141,23 @@ mod tests {
         assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
         fuse-consecutive-clip: 0 rewrites
         skipped 1: bounds are not constant and finite
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_clips_that_leave_a_single_number() {
+        let source = "
+            g (float[8] x) => (float[8] y)
+            <float one = {1}, float zero = {0}>
+            {
+                large = Clip(x, one)
+                y = Clip(large, , zero)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 0 rewrites
+        skipped 1: the bounds leave a single number
         unchanged
         ");
     }
