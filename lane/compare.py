@@ -59,25 +59,25 @@ def difference(expected, found):
     return float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-30))
 
 
-def is_same(expected, found):
-    """Whether two results agree bit for bit; one NaN is as good as another."""
+def is_same(expected, found, signed_zeros=True):
+    """Whether two results agree bit for bit; one NaN is as good as another, and a zero as another if `signed_zeros` is not set."""
     if isinstance(expected, (list, tuple)):
         same_length = type(expected) is type(found) and len(expected) == len(found)
-        return same_length and all(is_same(e, f) for e, f in zip(expected, found))
+        return same_length and all(is_same(e, f, signed_zeros) for e, f in zip(expected, found))
     if difference(expected, found) != 0.0:
         return False
-    if expected is None or not is_float(np.asarray(expected).dtype):
+    if expected is None or not signed_zeros or not is_float(np.asarray(expected).dtype):
         return True
     expected, found = np.asarray(expected), np.asarray(found)
     numbers = ~np.isnan(expected.astype(np.float64))
     return expected[numbers].tobytes() == found[numbers].tobytes()
 
 
-def disagreement(expected, found, exact):
+def disagreement(expected, found, exact, signed_zeros=True):
     """What is wrong with the outputs `found`, or nothing."""
     for index, (e, f) in enumerate(zip(expected, found, strict=True)):
         if exact:
-            if not is_same(e, f):
+            if not is_same(e, f, signed_zeros):
                 return f"output {index} is not the same: {describe(e)} became {describe(f)}"
             continue
         distance = difference(e, f)
