@@ -17,24 +17,17 @@ Prints one line per model and exits with 1 if any check fails.
 """
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
-TOLERANCE = 1e-5
+from compare import TOLERANCE, check as complaint, difference, interface, session
+from program import run
+
 SIZES = {"N": 2, "batch": 2}
 DEFAULT_SIZE = 7
-
-
-def session(path):
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def feeds(model, seed):
@@ -59,29 +52,6 @@ def feeds(model, seed):
     return made
 
 
-def interface(model):
-    graph = model.graph
-    return [[v.SerializeToString() for v in values] for values in (graph.input, graph.output)]
-
-
-def difference(expected, found):
-    if expected.shape != found.shape or expected.dtype != found.dtype:
-        return float("inf")
-    if not np.issubdtype(expected.dtype, np.floating):
-        return 0.0 if np.array_equal(expected, found) else float("inf")
-    if not np.array_equal(np.isnan(expected), np.isnan(found)):
-        return float("inf")
-    a, b = np.nan_to_num(expected.astype(np.float64)), np.nan_to_num(found.astype(np.float64))
-    return float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-30))
-
-
-def run(lapidary, *arguments):
-    done = subprocess.run([lapidary, *arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"lapidary {arguments[0]} exited with {done.returncode}: {done.stderr.strip()[:400]}")
-    return done.stdout
-
-
 def contents(path):
     with open(path, "rb") as file:
         return file.read()
@@ -94,10 +64,8 @@ def check(verb, lapidary, path, folder, ratio):
     extra = ["--ratio", str(ratio)] if verb == "prune" else []
     run(lapidary, verb, path, "-o", out, *extra)
     before, after = onnx.load(path), onnx.load(out)
-    try:
-        onnx.checker.check_model(after, full_check=True)
-    except Exception as error:
-        problems.append(f"onnx.checker: {str(error)[:200]}")
+    if found := complaint(after):
+        problems.append(found)
     if interface(before) != interface(after):
         problems.append("the inputs or outputs changed")
     original, changed = session(path), session(out)

@@ -73,8 +73,12 @@ impl Graph {
             initializers.map(|(id, tensor)| encode_tensor(tensor, Some(name(id)))).collect();
         proto.input =
             self.inputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
-        proto.output =
-            self.outputs.iter().map(|&id| self.value(id).encode_declared(name(id))).collect();
+        let own = |place: usize| self.passed_through.iter().find(|(other, _)| *other == place);
+        let output = |(place, &id)| match own(place) {
+            Some((_, info)) => onnx::ValueInfoProto { name: Some(name(id)), ..info.clone() },
+            None => self.value(id).encode_declared(name(id)),
+        };
+        proto.output = self.outputs.iter().enumerate().map(output).collect();
         let infos = self.value_infos.iter().filter_map(|&id| Some((id, self.get_value(id)?)));
         let mut value_info: Vec<_> = infos
             .filter(|(_, value)| value.declared.is_some() && !value.is_output)

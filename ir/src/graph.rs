@@ -39,6 +39,8 @@ pub struct Graph {
     pub(crate) values: Vec<Option<Value>>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
+    /// What the file says of outputs that are inputs as well, by place among the outputs.
+    pub(crate) passed_through: Vec<(usize, onnx::ValueInfoProto)>,
     /// Initializers in the file's order; entries that are gone are skipped.
     pub(crate) initializers: Vec<ValueId>,
     /// Values with a `value_info` entry, in the file's order.

@@ -160,7 +160,9 @@ impl Scope<'_> {
             graph.outputs.push(id);
             let value = graph.value_mut(id);
             value.is_output = true;
-            if !value.is_input {
+            if value.is_input {
+                graph.passed_through.push((index, info));
+            } else {
                 value.describe(info);
             }
         }
@@ -420,6 +422,15 @@ mod tests {
         let load = |_: &onnx::TensorProto| Err("there is no other file".into());
         let model = Model::decode(proto.clone(), &load).expect("the model is valid");
         assert_eq!(model.encode(), proto);
+    }
+
+    #[test]
+    fn an_output_that_is_an_input_keeps_its_own_description() {
+        let source = "g (float[2] x, float[2] y) => (float[N] x, float[2] z) { z = Add(x, y) }";
+        let proto = text::parse(source).expect("the text is valid").encode();
+        let graph = proto.graph.expect("there is a graph");
+        assert_ne!(graph.output[0], graph.input[0]);
+        assert_eq!(graph.output[0].name, graph.input[0].name);
     }
 
     #[test]

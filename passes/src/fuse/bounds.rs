@@ -10,7 +10,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds of a `Relu`, or of a `Clip` with constant ones.
+    /// The bounds of a `Relu`, or of a `Clip` with constant, finite ones.
     pub(super) fn of(graph: &Graph, id: NodeId) -> Option<Self> {
         let node = &graph[id];
         if node.is("Relu") {
@@ -20,13 +20,16 @@ impl Bounds {
             return None;
         }
         if graph.opset() < 11 {
-            let bound = |name| node.float(name).map(f64::from);
-            return Some(Self { low: bound("min"), high: bound("max") });
+            let bound = |name| match node.float(name) {
+                None => Some(None),
+                Some(bound) => bound.is_finite().then_some(Some(f64::from(bound))),
+            };
+            return Some(Self { low: bound("min")?, high: bound("max")? });
         }
         let bound = |slot| match node.input(slot) {
             None => Some(None),
             Some(input) => match weights::values(graph.constant(input)?)?.as_slice() {
-                [bound] if !bound.is_nan() => Some(Some(*bound)),
+                [bound] if bound.is_finite() => Some(Some(*bound)),
                 _ => None,
             },
         };

@@ -1,7 +1,7 @@
 //! `Relu` and `Clip` in a row.
 use super::bounds::Bounds;
 use super::weights;
-use crate::{OrSkip, PassInfo, Rule, Skip};
+use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Graph, NewNode, NodeId, Patch};
 
 crate::pass! {
@@ -51,15 +51,19 @@ impl Rule for FuseConsecutiveClip {
         let x = graph[first].input(0).or_no_match()?;
         let elem_type = graph.ty(x).elem_type.filter(|elem_type| elem_type.is_float());
         let elem_type = elem_type.or_skip("elements are not known to be floating-point")?;
-        let of = |node| Bounds::of(graph, node).or_skip("bounds are not constant");
+        let of = |node| Bounds::of(graph, node).or_skip("bounds are not constant and finite");
         let bounds = of(first)?.then(of(root)?);
+        // One Clip would keep a −0 between 0 and 0.
+        let one = bounds.low.is_some() && bounds.low == bounds.high;
+        require(!one, "the bounds leave a single number")?;
 
         let y = graph[root].output(0).or_no_match()?;
         let bound =
             |value: Option<f64>| value.map(|v| weights::tensor(elem_type, &[], &[v])).transpose();
         let (low, high) = (bound(bounds.low)?, bound(bounds.high)?);
         let mut clip = NewNode::new("Clip").named(graph[root].name.clone()).input(x);
-        if bounds == (Bounds { low: Some(0.0), high: None }) {
+        // Without `max`, a `Clip` takes infinity to the largest number; a `Relu` lets it through.
+        if graph[first].is("Relu") && graph[root].is("Relu") {
             clip = clip.op_type("Relu");
         } else if graph.opset() < 11 {
             let limits = [("min", bounds.low), ("max", bounds.high)];
@@ -105,6 +109,60 @@ mod tests {
     }
 
     #[test]
+    fn does_not_let_infinity_through_that_a_clip_stops() {
+        let source = "
+            g (float[8] x) => (float[8] y)
+            <float low = {-1}>
+            {
+                positive = Relu(x)
+                y = Clip(positive, low)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 1 rewrites
+        g (float[8] x) => (float[8] y)
+        <float y_min = {0}>
+        {
+            y = Clip(x, y_min)
+        }
+        ");
+    }
+
+    #[test]
+    fn keeps_infinite_bounds() {
+        let source = "
+            g (float[8] x) => (float[8] y)
+            <float infinite = {inf}, float six = {6}>
+            {
+                same = Clip(x, , infinite)
+                y = Clip(same, six)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 0 rewrites
+        skipped 1: bounds are not constant and finite
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_clips_that_leave_a_single_number() {
+        let source = "
+            g (float[8] x) => (float[8] y)
+            <float one = {1}, float zero = {0}>
+            {
+                large = Clip(x, one)
+                y = Clip(large, , zero)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
+        fuse-consecutive-clip: 0 rewrites
+        skipped 1: the bounds leave a single number
+        unchanged
+        ");
+    }
+
+    #[test]
     fn merges_clips_whose_bounds_are_attributes() {
         let source = r#"
             <ir_version: 4, opset_import: ["" : 10]>
@@ -134,7 +192,7 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseConsecutiveClip {}, source), @r"
         fuse-consecutive-clip: 0 rewrites
-        skipped 1: bounds are not constant
+        skipped 1: bounds are not constant and finite
         unchanged
         ");
     }
