@@ -1,23 +1,25 @@
 //! Which passes run, in which order.
 use crate::Pass;
 use crate::eliminate::{
-    EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes,
-    EliminateConsecutiveTransposes, EliminateDeadNodes, EliminateDropout,
-    EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
-    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
-    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
-    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
-    EliminateZeroInitialState,
+    EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts,
+    EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateDeadNodes,
+    EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity,
+    EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand,
+    EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
+    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes,
+    EliminateUnusedOutputs, EliminateZeroInitialState,
 };
 use crate::fold::{
-    FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
-    FoldSequenceAt,
+    FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape,
+    FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeVector,
 };
 use crate::fuse::{
-    FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization,
-    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
-    FuseMatMulBatchNormalization, FusePadAveragePool, FusePadConv,
+    FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveSlices,
+    FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseExpandReshape, FuseGemmAdd,
+    FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
+    FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze,
+    FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSplitSqueeze,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -31,6 +33,11 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FoldKnownElements {},
     &FoldCastLike {},
     &FoldReshapeShape {},
+    &FoldExpandShape {},
+    // What no constant can say is computed from as few shapes as possible.
+    &FoldShapeVector {},
+    &FoldGatherNd {},
+    &FoldConstantSlice {},
     &FoldSequenceAt {},
     &EliminateIdentity {},
     &EliminateDropout {},
@@ -40,6 +47,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateNopPad {},
     &EliminateNopSlice {},
     &EliminateNopExpand {},
+    &EliminateBroadcastExpand {},
     &EliminateNopResize {},
     &EliminateNopPool {},
     &EliminateNopArithmetic {},
@@ -48,6 +56,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateIdempotent {},
     &EliminateInvolutions {},
     &EliminateConsecutiveTransposes {},
+    &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
     &EliminateZeroInitialState {},
@@ -68,6 +77,17 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    &FuseConsecutiveSlices {},
+    // One element of an axis is gathered; only what is left after that is split.
+    &FuseSliceSqueeze {},
+    &FuseSplitSqueeze {},
+    &FuseSlices {},
+    &FuseSlicesConcat {},
+    &FuseConsecutiveConcats {},
+    &FuseRangeGather {},
+    &FuseExpandReshape {},
+    &FuseNotWhere {},
+    &FuseReduceSqueeze {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},
