@@ -11,7 +11,8 @@ use crate::eliminate::{
 };
 use crate::fold::{
     FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape,
-    FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeVector,
+    FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource,
+    FoldShapeVector,
 };
 use crate::fuse::{
     FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveSlices,
@@ -36,6 +37,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FoldExpandShape {},
     // What no constant can say is computed from as few shapes as possible.
     &FoldShapeVector {},
+    &FoldShapeSource {},
     &FoldGatherNd {},
     &FoldConstantSlice {},
     &FoldSequenceAt {},

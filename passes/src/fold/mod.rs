@@ -9,6 +9,7 @@ mod known_elements;
 mod region;
 mod reshape_shape;
 mod sequence_at;
+mod shape_source;
 mod shape_vector;
 
 pub use cast_like::FoldCastLike;
@@ -20,6 +21,7 @@ pub use gather_nd::FoldGatherNd;
 pub use known_elements::FoldKnownElements;
 pub use reshape_shape::FoldReshapeShape;
 pub use sequence_at::FoldSequenceAt;
+pub use shape_source::FoldShapeSource;
 pub use shape_vector::FoldShapeVector;
 
 use crate::Pass;
@@ -32,6 +34,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FoldReshapeShape {},
     &FoldExpandShape {},
     &FoldShapeVector {},
+    &FoldShapeSource {},
     &FoldGatherNd {},
     &FoldConstantSlice {},
     &FoldSequenceAt {},

@@ -40,6 +40,9 @@ crate::pass! {
 /// Nodes looked at above a vector.
 const MAX_CONE: usize = 64;
 
+/// Inputs of the graph whose shapes are compared.
+const MAX_INPUTS: usize = 16;
+
 impl Rule for FoldShapeVector {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -104,9 +107,10 @@ enum Run {
     Dims { of: ValueId, start: usize, end: usize },
 }
 
-/// The values whose shapes `root` depends on.
+/// The values whose shapes `root` depends on, and inputs of the graph.
 fn sources(graph: &Graph, root: NodeId) -> Vec<ValueId> {
-    let (mut sources, mut seen) = (Vec::new(), FxHashSet::default());
+    let mut sources: Vec<ValueId> = graph.required_inputs().take(MAX_INPUTS).collect();
+    let mut seen = FxHashSet::default();
     let mut waiting = vec![root];
     while let Some(id) = waiting.pop() {
         let node = &graph[id];
