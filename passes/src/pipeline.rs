@@ -19,7 +19,7 @@ use crate::fuse::{
     FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
     FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseExpandReshape, FuseGemmAdd,
     FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze,
+    FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze, FuseShuffle,
     FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSplitSqueeze,
 };
 
@@ -88,6 +88,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseConsecutiveConcats {},
     &FuseRangeGather {},
     &FuseExpandReshape {},
+    &FuseShuffle {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.

@@ -1,6 +1,6 @@
 //! What `Slice` and `Split` cut out of a value.
 use crate::eliminate::integers;
-use lapidary_ir::{Graph, NodeId, ValueId};
+use lapidary_ir::{Dim, Graph, NodeId, ValueId};
 
 /// A bound at least this large means the end of the axis, whatever its size.
 pub(crate) const FAR: i64 = i32::MAX as i64;
@@ -115,4 +115,11 @@ impl Cut {
         let one = self.step > 0 && (to_the_end || (self.start != -1 && self.end == next));
         one.then_some(self.start)
     }
+}
+
+/// Bytes that lie together for one index of `axis`; a dimension that is not known counts as one.
+pub(crate) fn row_bytes(graph: &Graph, value: ValueId, axis: usize) -> Option<i64> {
+    let bits = i64::try_from(graph.ty(value).elem_type?.bits()?).ok()?;
+    let dims = graph.value(value).shape()?.get(axis + 1..)?.iter().filter_map(Dim::value);
+    dims.into_iter().try_fold(bits / 8, i64::checked_mul)
 }

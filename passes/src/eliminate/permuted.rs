@@ -41,6 +41,25 @@ pub(super) fn permuted(graph: &Graph, id: NodeId, perm: &[usize]) -> Option<Perm
             let as_fast = axis != last || perm[axis] == last;
             as_fast.then(|| Permuted { attributes: vec![moved(axis)], ..one() })
         }
+        "QuantizeLinear" | "DequantizeLinear" => {
+            let (_, axis) = (same_rank(0)?, axis(1)?);
+            let blocks = node.int("block_size").unwrap_or(0) != 0;
+            match graph.ty(node.input(1)?).shape.as_deref()? {
+                [] => Some(one()),
+                [_] if !blocks => Some(Permuted { attributes: vec![moved(axis)], ..one() }),
+                _ => None,
+            }
+        }
+        "Resize" => {
+            same_rank(0)?;
+            let scales = graph.constant(node.input(2)?).filter(|scales| scales.len() == perm.len());
+            let plain = node.input(1).is_none() && node.attribute("axes").is_none();
+            let sources: Vec<usize> = (0..perm.len()).filter_map(|to| place(perm, to)).collect();
+            let scales = scales.filter(|_| plain)?.gather_axis(0, &sources)?;
+            // Runtimes are made for images whose rows lie together.
+            let outer = scales.to_f32()?.into_iter().take(2).all(|scale| scale == 1.0);
+            outer.then(|| Permuted { constants: vec![(2, scales)], ..one() })
+        }
         "LayerNormalization" => {
             let (_, axis) = (same_rank(0)?, axis(-1)?);
             let stay = (axis..perm.len()).all(|axis| perm[axis] == axis);
@@ -100,6 +119,11 @@ pub(super) fn permuted(graph: &Graph, id: NodeId, perm: &[usize]) -> Option<Perm
         }
         _ => None,
     }
+}
+
+/// The axis that comes from axis `to`.
+fn place(perm: &[usize], to: usize) -> Option<usize> {
+    perm.iter().position(|&from| from == to)
 }
 
 /// The axes where they come from.

@@ -341,6 +341,30 @@ mod tests {
     }
 
     #[test]
+    fn goes_through_resizing_and_dequantization() {
+        assert_snapshot!(rewrite(&EliminateTransposes {}, "
+            g (uint8[1,2,2,2] x) => (float[1,2,4,4] y, float[1,4,4] z)
+            <float[2] scale = {0.5, 0.25}, float[4] scales = {1, 2, 2, 1}, int64 one = {1}>
+            {
+                a = Transpose<perm = [0, 2, 3, 1]>(x)
+                b = DequantizeLinear<axis = -1>(a, scale)
+                c = Resize<mode = \"nearest\", coordinate_transformation_mode = \"asymmetric\", nearest_mode = \"floor\">(b, , scales)
+                y = Transpose<perm = [0, 3, 1, 2]>(c)
+                z = Gather<axis = 3>(c, one)
+            }
+        "), @r"
+        eliminate-transposes: 1 rewrites
+        g (uint8[1,2,2,2] x) => (float[1,2,4,4] y, float[1,4,4] z)
+        <float[2] scale = {0.5, 0.25}, int64 one = {1}, float[4] scales_1 = {1, 1, 2, 2}>
+        {
+            y_dequantizelinear = DequantizeLinear <axis = 1> (x, scale)
+            y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (y_dequantizelinear, , scales_1)
+            z = Gather <axis = 1> (y, one)
+        }
+        ");
+    }
+
+    #[test]
     fn keeps_a_transpose_behind_the_region_for_other_readers() {
         assert_snapshot!(rewrite(&EliminateTransposes {}, "
             g (float[2,3] x, float[2,3] z, float[2,2] w) => (float[3,2] y, float[3,2] v)

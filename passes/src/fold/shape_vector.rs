@@ -107,15 +107,17 @@ enum Run {
     Dims { of: ValueId, start: usize, end: usize },
 }
 
-/// The values whose shapes `root` depends on, and inputs of the graph.
+/// Values whose shapes can be asked for where `root` is: inputs of the graph, what `root` asks
+/// already, and what that is computed from.
 fn sources(graph: &Graph, root: NodeId) -> Vec<ValueId> {
     let mut sources: Vec<ValueId> = graph.required_inputs().take(MAX_INPUTS).collect();
+    let mut asked = Vec::new();
     let mut seen = FxHashSet::default();
     let mut waiting = vec![root];
     while let Some(id) = waiting.pop() {
         let node = &graph[id];
         if node.is("Shape") {
-            sources.extend(node.input(0));
+            asked.extend(node.input(0));
             continue;
         }
         for producer in node.inputs().iter().flatten().filter_map(|&x| graph.producer(x)) {
@@ -124,9 +126,17 @@ fn sources(graph: &Graph, root: NodeId) -> Vec<ValueId> {
             }
         }
     }
-    // An input of the graph is there from the start: nothing has to be kept for its shape.
-    sources.sort_unstable_by_key(|&id| (!graph.value(id).is_input(), id));
-    sources.dedup();
+    let mut at = 0;
+    while at < asked.len() && asked.len() < MAX_CONE {
+        let above = graph.producer(asked[at]).map_or(&[][..], |producer| graph[producer].inputs());
+        for &value in above.iter().flatten() {
+            if graph.constant(value).is_none() && !asked.contains(&value) {
+                asked.push(value);
+            }
+        }
+        at += 1;
+    }
+    sources.extend(asked);
     sources
 }
 

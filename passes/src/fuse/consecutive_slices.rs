@@ -31,6 +31,9 @@ crate::pass! {
     emits: [],
 }
 
+/// Readers of the first slice that are looked at.
+const MAX_READERS: usize = 64;
+
 impl Rule for FuseConsecutiveSlices {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -50,7 +53,9 @@ impl Rule for FuseConsecutiveSlices {
         // When every reader is such a slice, the first one goes with the last of them.
         let reads =
             |reader: NodeId| graph[reader].is("Slice") && merged(graph, first, reader).is_some();
-        let goes = !graph.value(middle).is_output() && graph.consumers(middle).all(reads);
+        let few =
+            !graph.value(middle).is_output() && graph.value(middle).uses().len() <= MAX_READERS;
+        let goes = few && graph.consumers(middle).all(reads);
         let cuts = merged(graph, first, root).or_skip("the bounds are not known to merge")?;
         require(goes, "the first slice is read by something else")?;
         let y = graph[root].output(0).or_no_match()?;

@@ -1,4 +1,5 @@
 //! Repetitions along an axis.
+use crate::slices::row_bytes;
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Dim, Graph, NewNode, NodeId, Patch, Tensor, ValueId};
 
@@ -64,9 +65,7 @@ impl Rule for FuseExpandReshape {
         let ((before, narrow), (wide, after)) = shapes.or_skip("a shape is unknown")?;
         let repeat = repeat(before, narrow, wide, after);
         let (axis, indices) = repeat.or_skip("no axis is repeated as a whole")?;
-        let width = graph.ty(x).elem_type.and_then(|elem_type| elem_type.bits()).or_no_match()?;
-        let row = before[axis + 1..].iter().filter_map(Dim::value).product::<i64>();
-        require(row * width as i64 / 8 >= MIN_ROW, "the rows are short")?;
+        require(row_bytes(graph, x, axis) >= Some(MIN_ROW), "the rows are short")?;
         let hint = format!("{}_indices", graph.value(y).name());
         let indices = patch.initializer(hint, Tensor::vector(&indices));
         let gather = NewNode::new("Gather").named(graph[root].name.clone()).input(x);

@@ -30,6 +30,7 @@ mod pad_conv;
 mod padding;
 mod range_gather;
 mod reduce_squeeze;
+mod shuffle;
 mod slice_squeeze;
 mod slices;
 mod slices_concat;
@@ -59,6 +60,7 @@ pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 pub use range_gather::FuseRangeGather;
 pub use reduce_squeeze::FuseReduceSqueeze;
+pub use shuffle::FuseShuffle;
 pub use slice_squeeze::FuseSliceSqueeze;
 pub use slices::FuseSlices;
 pub use slices_concat::FuseSlicesConcat;
@@ -89,6 +91,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseConsecutiveConcats {},
     &FuseRangeGather {},
     &FuseExpandReshape {},
+    &FuseShuffle {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     &FuseConvActivation {},

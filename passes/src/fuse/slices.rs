@@ -28,6 +28,9 @@ crate::pass! {
     emits: ["Split"],
 }
 
+/// Readers of the whole that are looked at.
+const MAX_READERS: usize = 256;
+
 impl Rule for FuseSlices {
     fn info(&self) -> &'static PassInfo {
         &Self::INFO
@@ -69,6 +72,7 @@ impl Rule for FuseSlices {
 fn pieces(graph: &Graph, first: Part, value: ValueId) -> Option<Vec<(ValueId, Part)>> {
     let mut others: Vec<(ValueId, Part)> = graph
         .consumers(first.of)
+        .take(MAX_READERS)
         .filter(|&reader| graph[reader].is("Slice"))
         .filter_map(|reader| graph[reader].output(0))
         .filter_map(|output| Some((output, part(graph, output)?)))

@@ -1,5 +1,5 @@
 //! Concatenations of what was cut out of one value.
-use crate::slices::{Part, part, position};
+use crate::slices::{Part, part, position, row_bytes};
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Graph, NewNode, NodeId, Operand, Patch, Tensor, ValueId};
 
@@ -123,13 +123,6 @@ fn without_parts(
     let concat = patch.node(operands.into_iter().fold(concat, NewNode::input));
     patch.replace(y, concat);
     Ok(())
-}
-
-/// Bytes that lie together for one index of `axis`.
-fn row_bytes(graph: &Graph, value: ValueId, axis: usize) -> Option<i64> {
-    let bits = i64::try_from(graph.ty(value).elem_type?.bits()?).ok()?;
-    let dims = graph.value(value).shape()?.get(axis + 1..)?;
-    dims.iter().try_fold(bits / 8, |bytes, dim| bytes.checked_mul(dim.value()?))
 }
 
 #[cfg(test)]
