@@ -15,6 +15,7 @@ mod pass;
 pub mod pipeline;
 pub mod prune;
 pub mod quantize;
+mod slices;
 #[cfg(test)]
 mod testing;
 

@@ -1,8 +1,8 @@
 //! Which passes run, in which order.
 use crate::Pass;
-use crate::eliminate::{EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroInitialState};
-use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape, FoldSequenceAt};
-use crate::fuse::{FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape, FuseRmsNormalization, FuseSoftmax, FuseSoftplus};
+use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroInitialState};
+use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape, FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource, FoldShapeVector};
+use crate::fuse::{FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveSlices, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseShuffle, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitSqueeze};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.
@@ -15,6 +15,12 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FoldKnownElements {},
     &FoldCastLike {},
     &FoldReshapeShape {},
+    &FoldExpandShape {},
+    // What no constant can say is computed from as few shapes as possible.
+    &FoldShapeVector {},
+    &FoldShapeSource {},
+    &FoldGatherNd {},
+    &FoldConstantSlice {},
     &FoldSequenceAt {},
     &EliminateUnusedSubgraphValues {},
     &EliminateConstantIf {},
@@ -27,6 +33,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateNopPad {},
     &EliminateNopSlice {},
     &EliminateNopExpand {},
+    &EliminateBroadcastExpand {},
     &EliminateNopResize {},
     &EliminateNopPool {},
     &EliminateNopArithmetic {},
@@ -35,6 +42,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateIdempotent {},
     &EliminateInvolutions {},
     &EliminateConsecutiveTransposes {},
+    &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
     &EliminateZeroInitialState {},
@@ -73,6 +81,18 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseLayerNormalization {},
     &FuseRmsNormalization {},
     &FuseSoftmax {},
+    &FuseConsecutiveSlices {},
+    // One element of an axis is gathered; only what is left after that is split.
+    &FuseSliceSqueeze {},
+    &FuseSplitSqueeze {},
+    &FuseSlices {},
+    &FuseSlicesConcat {},
+    &FuseConsecutiveConcats {},
+    &FuseRangeGather {},
+    &FuseExpandReshape {},
+    &FuseShuffle {},
+    &FuseNotWhere {},
+    &FuseReduceSqueeze {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},

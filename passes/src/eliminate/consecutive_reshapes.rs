@@ -1,5 +1,6 @@
 //! Changes of shape of changes of shape.
-use super::elements;
+use super::{elements, integers};
+use crate::slices::position;
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Dim, Graph, NewNode, Node, NodeId, Patch, Tensor};
 
@@ -7,7 +8,7 @@ crate::pass! {
     /// Merges two of `Reshape`, `Flatten`, `Squeeze` and `Unsqueeze` in a row.
     ///
     /// Only the last shape counts. It is written down as a `Reshape` with at most one open
-    /// dimension; a pair that ends at the shape it began with goes altogether.
+    /// dimension, or as the axes of both; a pair that ends at the shape it began with goes altogether.
     ///
     /// ```onnx
     /// g (float[N,2,3,4] x) => (float[N,6,4] y)
@@ -60,6 +61,18 @@ impl Rule for EliminateConsecutiveReshapes {
         }
         require(graph.opset() >= 5, "Reshape takes no shape input before opset 5")?;
         let shape = after.and_then(|after| shape_input(after, before.unwrap_or_default()));
+        if let (None, Some(axes)) = (&shape, merged_axes(graph, inner, root)) {
+            let node = NewNode::like(graph, root).with_input(0, x);
+            let node = if graph.opset() < 13 {
+                node.attribute("axes", axes)
+            } else {
+                let hint = format!("{}_axes", graph.value(y).name());
+                node.with_input(1, patch.initializer(hint, Tensor::vector(&axes)))
+            };
+            let node = patch.node(node);
+            patch.replace(y, node);
+            return Ok(());
+        }
         let shape = shape.or_skip("more than one dimension of the last shape is open")?;
         let hint = format!("{}_shape", graph.value(y).name());
         let shape = patch.initializer(hint, Tensor::vector(&shape));
@@ -68,6 +81,28 @@ impl Rule for EliminateConsecutiveReshapes {
         patch.replace(y, reshape);
         Ok(())
     }
+}
+
+/// The axes that two of `Squeeze` or two of `Unsqueeze` take away or add together.
+fn merged_axes(graph: &Graph, first: NodeId, second: NodeId) -> Option<Vec<i64>> {
+    let squeezes = graph[second].is("Squeeze") && graph[first].is("Squeeze");
+    if !squeezes && !(graph[second].is("Unsqueeze") && graph[first].is("Unsqueeze")) {
+        return None;
+    }
+    // Both sets of axes count in the widest shape when the one nearer to it is marked first.
+    let (near, far) = if squeezes { (first, second) } else { (second, first) };
+    let widest = if squeezes { graph[near].input(0)? } else { graph[near].output(0)? };
+    let rank = graph.ty(widest).rank()?;
+    let axes = integers(graph, near, 1, "axes")?;
+    let mut marked = vec![false; rank];
+    for &axis in &axes {
+        *marked.get_mut(position(axis, rank)?)? = true;
+    }
+    let rest: Vec<usize> = (0..rank).filter(|&axis| !marked[axis]).collect();
+    for axis in integers(graph, far, 1, "axes")? {
+        marked[rest[position(axis, rest.len())?]] = true;
+    }
+    Some((0..rank).filter(|&axis| marked[axis]).map(|axis| axis as i64).collect())
 }
 
 fn changes_shape(node: &Node) -> bool {
@@ -104,6 +139,28 @@ mod tests {
     use super::EliminateConsecutiveReshapes;
     use crate::testing::{rewrite, rewrite_unexecuted};
     use insta::assert_snapshot;
+
+    #[test]
+    fn merges_axes_where_two_dimensions_are_open() {
+        assert_snapshot!(rewrite(&EliminateConsecutiveReshapes {}, "
+            g (float[1,N,1,M] x, float[N,M] z) => (float[N,M] y, float[1,N,1,M] w)
+            <int64[1] one = {1}, int64[1] zero = {0}>
+            {
+                a = Squeeze(x, zero)
+                y = Squeeze(a, one)
+                b = Unsqueeze(z, one)
+                w = Unsqueeze(b, zero)
+            }
+        "), @r"
+        eliminate-consecutive-reshapes: 2 rewrites
+        g (float[1,N,1,M] x, float[N,M] z) => (float[N,M] y, float[1,N,1,M] w)
+        <int64[2] y_axes = {0, 2}, int64[2] w_axes = {0, 2}>
+        {
+            y = Squeeze(x, y_axes)
+            w = Unsqueeze(z, w_axes)
+        }
+        ");
+    }
 
     #[test]
     fn removes_a_squeeze_of_an_unsqueeze() {
@@ -146,10 +203,10 @@ mod tests {
     #[test]
     fn keeps_a_pair_with_two_open_dimensions() {
         assert_snapshot!(rewrite(&EliminateConsecutiveReshapes {}, "
-            g (float[N,M] x) => (float[1,N,1,M] y)
-            <int64[1] one = {1}, int64[1] zero = {0}>
+            g (float[N,M,1] x) => (float[1,N,M] y)
+            <int64[1] two = {2}, int64[1] zero = {0}>
             {
-                a = Unsqueeze(x, one)
+                a = Squeeze(x, two)
                 y = Unsqueeze(a, zero)
             }
         "), @r"

@@ -1,4 +1,5 @@
 //! Eliminates what computes nothing.
+mod broadcast_expand;
 mod common_subexpressions;
 mod consecutive_casts;
 mod consecutive_reshapes;
@@ -20,13 +21,16 @@ mod nop_reshape;
 mod nop_resize;
 mod nop_slice;
 mod nop_transpose;
+mod permuted;
 mod single_input;
 mod single_split;
 mod unused_functions;
+mod transposes;
 mod unused_outputs;
 mod unused_subgraph_values;
 mod zero_initial_state;
 
+pub use broadcast_expand::EliminateBroadcastExpand;
 pub use common_subexpressions::EliminateCommonSubexpressions;
 pub use consecutive_casts::EliminateConsecutiveCasts;
 pub use consecutive_reshapes::EliminateConsecutiveReshapes;
@@ -51,6 +55,7 @@ pub use nop_transpose::EliminateNopTranspose;
 pub use single_input::EliminateSingleInput;
 pub use single_split::EliminateSingleSplit;
 pub use unused_functions::EliminateUnusedFunctions;
+pub use transposes::EliminateTransposes;
 pub use unused_outputs::EliminateUnusedOutputs;
 pub use unused_subgraph_values::EliminateUnusedSubgraphValues;
 pub use zero_initial_state::EliminateZeroInitialState;
@@ -74,6 +79,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateNopPad {},
     &EliminateNopSlice {},
     &EliminateNopExpand {},
+    &EliminateBroadcastExpand {},
     &EliminateNopResize {},
     &EliminateNopPool {},
     &EliminateNopArithmetic {},
@@ -82,6 +88,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateIdempotent {},
     &EliminateInvolutions {},
     &EliminateConsecutiveTransposes {},
+    &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
     &EliminateZeroInitialState {},
@@ -134,7 +141,12 @@ fn stand_in(
 
 /// The numbers that newer operator sets give as constant input `slot` and older ones as an
 /// attribute.
-fn integers(graph: &Graph, node: NodeId, slot: usize, attribute: &str) -> Option<Vec<i64>> {
+pub(crate) fn integers(
+    graph: &Graph,
+    node: NodeId,
+    slot: usize,
+    attribute: &str,
+) -> Option<Vec<i64>> {
     match graph[node].input(slot) {
         Some(input) => graph.constant(input)?.to_i64(),
         None => graph[node].ints(attribute).map(<[i64]>::to_vec),
@@ -142,7 +154,7 @@ fn integers(graph: &Graph, node: NodeId, slot: usize, attribute: &str) -> Option
 }
 
 /// What is known of the elements of input `slot`, unless a caller can override them.
-fn elements(graph: &Graph, node: NodeId, slot: usize) -> Option<&[Dim]> {
+pub(crate) fn elements(graph: &Graph, node: NodeId, slot: usize) -> Option<&[Dim]> {
     let value = graph.value(graph[node].input(slot)?);
     if value.is_input() { None } else { value.elements() }
 }

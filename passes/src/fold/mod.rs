@@ -1,18 +1,28 @@
 //! Folds what is computed from constants into constants.
 mod cast_like;
 mod constant_nodes;
+mod constant_slice;
 mod constants;
+mod expand_shape;
+mod gather_nd;
 mod known_elements;
 mod region;
 mod reshape_shape;
 mod sequence_at;
+mod shape_source;
+mod shape_vector;
 
 pub use cast_like::FoldCastLike;
 pub use constant_nodes::FoldConstantNodes;
+pub use constant_slice::FoldConstantSlice;
 pub use constants::FoldConstants;
+pub use expand_shape::FoldExpandShape;
+pub use gather_nd::FoldGatherNd;
 pub use known_elements::FoldKnownElements;
 pub use reshape_shape::FoldReshapeShape;
 pub use sequence_at::FoldSequenceAt;
+pub use shape_source::FoldShapeSource;
+pub use shape_vector::FoldShapeVector;
 
 use crate::Pass;
 
@@ -22,6 +32,11 @@ pub const PASSES: &[&dyn Pass] = &[
     &FoldKnownElements {},
     &FoldCastLike {},
     &FoldReshapeShape {},
+    &FoldExpandShape {},
+    &FoldShapeVector {},
+    &FoldShapeSource {},
+    &FoldGatherNd {},
+    &FoldConstantSlice {},
     &FoldSequenceAt {},
     &FoldConstants {},
 ];

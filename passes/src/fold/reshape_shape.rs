@@ -7,7 +7,8 @@ crate::pass! {
     /// open.
     ///
     /// A dimension that the input has at the same place becomes 0, which copies it; the open one
-    /// becomes −1, which the number of elements determines.
+    /// becomes −1, which the number of elements determines. A −1 that was there already becomes the
+    /// number it stands for, where that is known.
     ///
     /// ```onnx
     /// g (float[N,3,4] x) => (float[N,12] y)
@@ -50,8 +51,14 @@ impl Rule for FoldReshapeShape {
         let elements =
             graph.value(wanted).elements().or_skip("the length of the shape is unknown")?;
         let before = graph.value(x).shape().unwrap_or_default();
-        let copies_zero = node.int("allowzero").unwrap_or(0) == 0;
+        // Without a zero among its entries, a shape means the same whatever `allowzero` says.
+        let has_zero = elements.iter().any(|dim| *dim == 0);
+        let copies_zero = node.int("allowzero").unwrap_or(0) == 0 || !has_zero;
+        let y = node.output(0).or_no_match()?;
+        let after = graph.value(y).shape().filter(|after| after.len() == elements.len());
+        let left_over = |axis: usize| Some(&after?[axis]).filter(|dim| **dim != 0);
         let entry = |(axis, dim): (usize, &Dim)| match dim.value() {
+            Some(-1) => left_over(axis).and_then(Dim::value).unwrap_or(-1),
             Some(value) => value,
             None if copies_zero && before.get(axis) == Some(dim) => 0,
             None => -1,
@@ -63,6 +70,9 @@ impl Rule for FoldReshapeShape {
         require(!ambiguous, "the shape has an open and an empty dimension")?;
         let shape = patch.initializer(graph.value(wanted).name(), Tensor::vector(&shape));
         patch.set_input(root, 1, Some(shape));
+        if copies_zero {
+            patch.remove_attribute(root, "allowzero");
+        }
         Ok(())
     }
 }
@@ -89,6 +99,46 @@ mod tests {
         fold-reshape-shape: 1 rewrites
         g (float[N,M,4] x) => (float[N,P] y)
         <int64[2] wanted_1 = {0, -1}>
+        {
+            y = Reshape(x, wanted_1)
+        }
+        ");
+    }
+
+    #[test]
+    fn writes_down_what_is_left_over() {
+        assert_snapshot!(rewrite(&FoldReshapeShape {}, "
+            g (float[N,8] x) => (float[2,N,4] y)
+            <int64[1] two = {2}, int64[1] rest = {-1}>
+            {
+                n = Shape<start = 0, end = 1>(x)
+                wanted = Concat<axis = 0>(two, n, rest)
+                y = Reshape(x, wanted)
+            }
+        "), @r"
+        fold-reshape-shape: 1 rewrites
+        g (float[N,8] x) => (float[2,N,4] y)
+        <int64[3] wanted_1 = {2, -1, 4}>
+        {
+            y = Reshape(x, wanted_1)
+        }
+        ");
+    }
+
+    #[test]
+    fn copies_dimensions_where_allowzero_makes_no_difference() {
+        assert_snapshot!(rewrite(&FoldReshapeShape {}, "
+            g (float[N,M,8] x) => (float[N,M,2,4] y)
+            <int64[2] rest = {2, 4}>
+            {
+                rows = Shape<start = 0, end = 2>(x)
+                wanted = Concat<axis = 0>(rows, rest)
+                y = Reshape<allowzero = 1>(x, wanted)
+            }
+        "), @r"
+        fold-reshape-shape: 1 rewrites
+        g (float[N,M,8] x) => (float[N,M,2,4] y)
+        <int64[4] wanted_1 = {0, 0, 2, 4}>
         {
             y = Reshape(x, wanted_1)
         }

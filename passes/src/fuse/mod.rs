@@ -1,5 +1,8 @@
 //! Fuses neighbouring nodes into one.
 use crate::Pass;
+use crate::eliminate::integers;
+use crate::slices::position;
+use lapidary_ir::{Graph, NodeId};
 
 mod activation;
 mod affine;
@@ -9,6 +12,8 @@ mod affine_gemm;
 mod affine_mat_mul;
 mod bounds;
 mod consecutive_clip;
+mod consecutive_concats;
+mod consecutive_slices;
 mod conv_activation;
 mod conv_add;
 mod conv_batch_normalization;
@@ -17,6 +22,7 @@ mod conv_transpose_add;
 mod conv_transpose_batch_normalization;
 mod conv_transpose_mul;
 mod distant_scale;
+mod expand_reshape;
 mod gemm_add;
 mod gemm_batch_normalization;
 mod gemm_mul;
@@ -33,6 +39,14 @@ mod product;
 mod region;
 mod reshape_gemm_reshape;
 mod scalar;
+mod not_where;
+mod range_gather;
+mod reduce_squeeze;
+mod shuffle;
+mod slice_squeeze;
+mod slices;
+mod slices_concat;
+mod split_squeeze;
 pub mod unit;
 mod upstream;
 mod weights;
@@ -44,6 +58,8 @@ pub use affine_conv_transpose::FuseAffineConvTranspose;
 pub use affine_gemm::FuseAffineGemm;
 pub use affine_mat_mul::FuseAffineMatMul;
 pub use consecutive_clip::FuseConsecutiveClip;
+pub use consecutive_concats::FuseConsecutiveConcats;
+pub use consecutive_slices::FuseConsecutiveSlices;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
 pub use conv_batch_normalization::FuseConvBatchNormalization;
@@ -52,6 +68,7 @@ pub use conv_transpose_add::FuseConvTransposeAdd;
 pub use conv_transpose_batch_normalization::FuseConvTransposeBatchNormalization;
 pub use conv_transpose_mul::FuseConvTransposeMul;
 pub use distant_scale::FuseDistantScale;
+pub use expand_reshape::FuseExpandReshape;
 pub use gemm_add::FuseGemmAdd;
 pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
@@ -65,6 +82,14 @@ pub use normalization::{
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
+pub use not_where::FuseNotWhere;
+pub use range_gather::FuseRangeGather;
+pub use reduce_squeeze::FuseReduceSqueeze;
+pub use shuffle::FuseShuffle;
+pub use slice_squeeze::FuseSliceSqueeze;
+pub use slices::FuseSlices;
+pub use slices_concat::FuseSlicesConcat;
+pub use split_squeeze::FuseSplitSqueeze;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -102,5 +127,25 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseLpNormalization {},
     &FuseSoftmax {},
     &FuseLogSoftmax {},
+    &FuseConsecutiveSlices {},
+    &FuseSliceSqueeze {},
+    &FuseSplitSqueeze {},
+    &FuseSlices {},
+    &FuseSlicesConcat {},
+    &FuseConsecutiveConcats {},
+    &FuseRangeGather {},
+    &FuseExpandReshape {},
+    &FuseShuffle {},
+    &FuseNotWhere {},
+    &FuseReduceSqueeze {},
     &FuseConvActivation {},
 ];
+
+/// The axis a `Squeeze` takes away, if it is a single one.
+fn squeezed_axis(graph: &Graph, squeeze: NodeId) -> Option<usize> {
+    let rank = graph.ty(graph[squeeze].input(0)?).rank()?;
+    match integers(graph, squeeze, 1, "axes")?.as_slice() {
+        &[axis] => position(axis, rank),
+        _ => None,
+    }
+}
