@@ -7,18 +7,19 @@ use crate::eliminate::{
     EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
     EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
     EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
-    EliminateZeroInitialState,
+    EliminateZeroBias, EliminateZeroInitialState,
 };
 use crate::fold::{
     FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
     FoldSequenceAt,
 };
 use crate::fuse::{
-    FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip,
-    FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
-    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
-    FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMatMulMul, FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape,
+    FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm,
+    FuseAffineMatMul, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul,
+    FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
+    FuseDistantScale, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
+    FuseMatMulBatchNormalization, FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool,
+    FusePadConv, FuseReshapeGemmReshape,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -51,6 +52,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateConsecutiveTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    &EliminateZeroBias {},
     &EliminateZeroInitialState {},
     &FoldConstants {},
     // Fusions read weights that folding may just have computed.
@@ -71,6 +73,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseAffineConvTranspose {},
     &FuseAffineGemm {},
     &FuseAffineMatMul {},
+    &FuseAffineBatchNormalization {},
+    &FuseNormalizationAffine {},
     &FuseReshapeGemmReshape {},
     &FuseDistantScale {},
     &FusePadConv {},

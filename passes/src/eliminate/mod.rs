@@ -21,6 +21,7 @@ mod nop_transpose;
 mod single_input;
 mod single_split;
 mod unused_outputs;
+mod zero_bias;
 mod zero_initial_state;
 
 pub use common_subexpressions::EliminateCommonSubexpressions;
@@ -45,6 +46,7 @@ pub use nop_transpose::EliminateNopTranspose;
 pub use single_input::EliminateSingleInput;
 pub use single_split::EliminateSingleSplit;
 pub use unused_outputs::EliminateUnusedOutputs;
+pub use zero_bias::EliminateZeroBias;
 pub use zero_initial_state::EliminateZeroInitialState;
 
 use crate::{OrSkip, Pass, Skip, require};
@@ -72,6 +74,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateConsecutiveTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    &EliminateZeroBias {},
     &EliminateZeroInitialState {},
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},

@@ -28,7 +28,7 @@ pub(super) fn data(graph: &Graph, id: NodeId) -> Result<ValueId, Skip> {
 
 /// The constant one of the two inputs of an arithmetic node; none for `BatchNormalization` and
 /// `Neg`.
-fn constant_slot(graph: &Graph, id: NodeId) -> Result<Option<usize>, Skip> {
+pub(super) fn constant_slot(graph: &Graph, id: NodeId) -> Result<Option<usize>, Skip> {
     let node = &graph[id];
     let is_constant = |slot: &usize| graph.constant_input(id, *slot).is_some();
     let slots: &[usize] = match node.op_type.as_str() {
@@ -93,7 +93,11 @@ impl Affine {
     ///
     /// y = (x − mean) · s + shift with s = scale / sqrt(var + epsilon), so that the shift of the
     /// whole is shift − mean · s.
-    fn batch_normalization(graph: &Graph, id: NodeId, channels: usize) -> Result<Self, Skip> {
+    pub(super) fn batch_normalization(
+        graph: &Graph,
+        id: NodeId,
+        channels: usize,
+    ) -> Result<Self, Skip> {
         let node = &graph[id];
         // Before opset 7 the attribute `is_test` chose the mode, from 14 on `training_mode`
         // does; in between, the presence of the other outputs.

@@ -40,9 +40,8 @@ impl<'a> Linear<'a> {
         if !node.is(op_type) {
             return Err(Skip::NoMatch);
         }
-        let constant = |id| Some(Constant { id, tensor: graph.constant(id)?.clone() });
-        let weight = node.input(1).and_then(constant).or_no_match()?;
-        let bias = node.input(2).map(|id| constant(id).or_no_match()).transpose()?;
+        let weight = constant(graph, id, 1).or_no_match()?;
+        let bias = node.input(2).map(|_| constant(graph, id, 2).or_no_match()).transpose()?;
         if matches!(op_type, "Gemm" | "MatMul") {
             require(graph.opset() >= 7, "Gemm broadcasts its bias from opset 7 on")?;
         }
@@ -187,14 +186,22 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// Gives `constant` new data: in place when one node alone reads it, else as a copy.
+/// Input `slot` of `node`, if it is constant.
+pub(super) fn constant(graph: &Graph, node: NodeId, slot: usize) -> Option<Constant> {
+    let id = graph[node].input(slot)?;
+    Some(Constant { id, tensor: graph.constant(id)?.clone() })
+}
+
+/// Gives `constant` new data: in place when one node alone reads it, else as a copy. One that a
+/// subgraph captures may have readers outside of it.
 pub(super) fn update(
     graph: &Graph,
     patch: &mut Patch,
     constant: &Constant,
     tensor: Tensor,
 ) -> Result<Operand, Skip> {
-    if graph.only_use(constant.id).is_some() {
+    let is_own = graph.value(constant.id).initializer().is_some();
+    if is_own && graph.only_use(constant.id).is_some() {
         patch.set_tensor(constant.id, tensor);
         return Ok(constant.id.into());
     }

@@ -2,6 +2,7 @@
 use crate::Pass;
 
 mod affine;
+mod affine_batch_normalization;
 mod affine_conv;
 mod affine_conv_transpose;
 mod affine_gemm;
@@ -23,6 +24,7 @@ mod linear;
 mod mat_mul_add;
 mod mat_mul_batch_normalization;
 mod mat_mul_mul;
+mod normalization_affine;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
@@ -33,6 +35,7 @@ mod upstream;
 mod weights;
 mod wiring;
 
+pub use affine_batch_normalization::FuseAffineBatchNormalization;
 pub use affine_conv::FuseAffineConv;
 pub use affine_conv_transpose::FuseAffineConvTranspose;
 pub use affine_gemm::FuseAffineGemm;
@@ -52,6 +55,7 @@ pub use gemm_mul::FuseGemmMul;
 pub use mat_mul_add::FuseMatMulAdd;
 pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
 pub use mat_mul_mul::FuseMatMulMul;
+pub use normalization_affine::FuseNormalizationAffine;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
@@ -74,6 +78,8 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseAffineConvTranspose {},
     &FuseAffineGemm {},
     &FuseAffineMatMul {},
+    &FuseAffineBatchNormalization {},
+    &FuseNormalizationAffine {},
     &FuseDistantScale {},
     &FuseReshapeGemmReshape {},
     &FusePadConv {},

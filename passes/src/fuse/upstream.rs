@@ -1,9 +1,9 @@
 //! The way of a constant factor up a graph, to constants that can absorb it.
-use super::affine::Affine;
-use super::linear::{Linear, update};
+use super::affine::{self, Affine};
+use super::linear::{Linear, constant, update};
 use super::weights;
 use crate::{OrSkip, Skip, require};
-use lapidary_ir::{Constant, Graph, NodeId, Patch, ValueId};
+use lapidary_ir::{Graph, NodeId, Patch, ValueId};
 
 /// Nodes a factor goes up at most.
 const MAX_DEPTH: usize = 8;
@@ -105,12 +105,8 @@ impl Upstream<'_> {
     /// Scales the constant operand of `id`; the other one.
     fn scale_constant(&self, id: NodeId, part: Part, patch: &mut Patch) -> Result<ValueId, Skip> {
         let graph = self.graph;
-        let constant = |slot: usize| {
-            let id = graph[id].input(slot)?;
-            Some(Constant { id, tensor: graph.constant(id)?.clone() })
-        };
-        let (slot, operand) =
-            [1, 0].into_iter().find_map(|slot| Some((slot, constant(slot)?))).or_no_match()?;
+        let slot = affine::constant_slot(graph, id)?.or_no_match()?;
+        let operand = constant(graph, id, slot).or_no_match()?;
         if let Part::Columns { count, .. } = part {
             let columns = operand.tensor.dims().last() == Some(&(count as i64));
             require(columns, "a constant is the same for all columns")?;
