@@ -15,11 +15,12 @@ use crate::fold::{
 };
 use crate::fuse::{
     FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm,
-    FuseAffineMatMul, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul,
-    FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseDistantScale, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
-    FuseMatMulBatchNormalization, FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool,
-    FusePadConv, FuseReshapeGemmReshape,
+    FuseAffineMatMul, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConvAdd,
+    FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
+    FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
+    FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool, FusePadConv,
+    FuseReshapeGemmReshape,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -77,6 +78,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseNormalizationAffine {},
     &FuseReshapeGemmReshape {},
     &FuseDistantScale {},
+    &FuseConsecutiveAffine {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},

@@ -8,6 +8,8 @@ mod affine_conv_transpose;
 mod affine_gemm;
 mod affine_mat_mul;
 mod bounds;
+mod chain;
+mod consecutive_affine;
 mod consecutive_clip;
 mod conv_activation;
 mod conv_add;
@@ -40,6 +42,7 @@ pub use affine_conv::FuseAffineConv;
 pub use affine_conv_transpose::FuseAffineConvTranspose;
 pub use affine_gemm::FuseAffineGemm;
 pub use affine_mat_mul::FuseAffineMatMul;
+pub use consecutive_affine::FuseConsecutiveAffine;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
@@ -80,6 +83,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseAffineMatMul {},
     &FuseAffineBatchNormalization {},
     &FuseNormalizationAffine {},
+    &FuseConsecutiveAffine {},
     &FuseDistantScale {},
     &FuseReshapeGemmReshape {},
     &FusePadConv {},
