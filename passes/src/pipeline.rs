@@ -20,7 +20,7 @@ use crate::fuse::{
     FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
     FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
     FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool, FusePadConv,
-    FuseReshapeGemmReshape,
+    FuseReshapeGemmReshape, FuseTransposeGemm, FuseTransposeMatMul,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -77,6 +77,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseAffineBatchNormalization {},
     &FuseNormalizationAffine {},
     &FuseReshapeGemmReshape {},
+    &FuseTransposeGemm {},
+    &FuseTransposeMatMul {},
     &FuseDistantScale {},
     &FuseConsecutiveAffine {},
     &FusePadConv {},

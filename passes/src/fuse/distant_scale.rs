@@ -476,6 +476,10 @@ mod tests {
                 y = Mul<broadcast = 1>(c, k)
             }
         "#;
-        assert_snapshot!(rewrite_unexecuted(&FuseDistantScale {}, source), @"");
+        assert_snapshot!(rewrite_unexecuted(&FuseDistantScale {}, source), @r"
+        fuse-distant-scale: 0 rewrites
+        skipped 1: operands broadcast in another way before opset 7
+        unchanged
+        ");
     }
 }

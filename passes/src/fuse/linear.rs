@@ -86,7 +86,9 @@ impl<'a> Linear<'a> {
         let bias = if self.bias.is_some() || !affine.is_scale() {
             let before = self.bias_per_channel()?;
             let pairs = affine.scale.iter().zip(&affine.shift);
-            Some(before.iter().zip(pairs).map(|(b, (s, t))| b * s + t).collect())
+            let bias: Vec<f64> = before.iter().zip(pairs).map(|(b, (s, t))| b * s + t).collect();
+            require(!affine.cancels(), "the normalization cancels a far larger mean")?;
+            Some(bias)
         } else {
             None
         };

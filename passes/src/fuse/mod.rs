@@ -32,6 +32,8 @@ mod pad_conv;
 mod padding;
 mod preceding;
 mod reshape_gemm_reshape;
+mod transpose_gemm;
+mod transpose_mat_mul;
 pub mod unit;
 mod upstream;
 mod weights;
@@ -62,6 +64,8 @@ pub use normalization_affine::FuseNormalizationAffine;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
+pub use transpose_gemm::FuseTransposeGemm;
+pub use transpose_mat_mul::FuseTransposeMatMul;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -86,6 +90,8 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseConsecutiveAffine {},
     &FuseDistantScale {},
     &FuseReshapeGemmReshape {},
+    &FuseTransposeGemm {},
+    &FuseTransposeMatMul {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
