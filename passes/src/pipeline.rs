@@ -15,12 +15,12 @@ use crate::fold::{
 };
 use crate::fuse::{
     FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm,
-    FuseAffineMatMul, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConvAdd,
-    FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
-    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseGemmAdd,
-    FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool, FusePadConv,
-    FuseReshapeGemmReshape, FuseTransposeGemm, FuseTransposeMatMul,
+    FuseAffineMatMul, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConv,
+    FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConvAdd, FuseConvBatchNormalization,
+    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
+    FuseDistantScale, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
+    FuseMatMulBatchNormalization, FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool,
+    FusePadConv, FuseReshapeGemmReshape, FuseTransposeGemm, FuseTransposeMatMul,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -81,6 +81,9 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseTransposeMatMul {},
     &FuseDistantScale {},
     &FuseConsecutiveAffine {},
+    &FuseConsecutiveConv {},
+    &FuseConsecutiveGemm {},
+    &FuseConsecutiveMatMul {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},

@@ -11,6 +11,9 @@ mod bounds;
 mod chain;
 mod consecutive_affine;
 mod consecutive_clip;
+mod consecutive_conv;
+mod consecutive_gemm;
+mod consecutive_mat_mul;
 mod conv_activation;
 mod conv_add;
 mod conv_batch_normalization;
@@ -31,6 +34,7 @@ mod pad_average_pool;
 mod pad_conv;
 mod padding;
 mod preceding;
+mod product;
 mod reshape_gemm_reshape;
 mod transpose_gemm;
 mod transpose_mat_mul;
@@ -46,6 +50,9 @@ pub use affine_gemm::FuseAffineGemm;
 pub use affine_mat_mul::FuseAffineMatMul;
 pub use consecutive_affine::FuseConsecutiveAffine;
 pub use consecutive_clip::FuseConsecutiveClip;
+pub use consecutive_conv::FuseConsecutiveConv;
+pub use consecutive_gemm::FuseConsecutiveGemm;
+pub use consecutive_mat_mul::FuseConsecutiveMatMul;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
 pub use conv_batch_normalization::FuseConvBatchNormalization;
@@ -88,6 +95,9 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseAffineBatchNormalization {},
     &FuseNormalizationAffine {},
     &FuseConsecutiveAffine {},
+    &FuseConsecutiveConv {},
+    &FuseConsecutiveGemm {},
+    &FuseConsecutiveMatMul {},
     &FuseDistantScale {},
     &FuseReshapeGemmReshape {},
     &FuseTransposeGemm {},
