@@ -1,8 +1,8 @@
 //! Which passes run, in which order.
 use crate::Pass;
-use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroInitialState};
+use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState};
 use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape, FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource, FoldShapeVector};
-use crate::fuse::{FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveSlices, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseShuffle, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitSqueeze};
+use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseShuffle, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.
@@ -45,6 +45,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    &EliminateZeroBias {},
     &EliminateZeroInitialState {},
     &FoldConstants {},
     // Fusions read weights that folding may just have computed.
@@ -65,8 +66,16 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseAffineConvTranspose {},
     &FuseAffineGemm {},
     &FuseAffineMatMul {},
+    &FuseAffineBatchNormalization {},
+    &FuseNormalizationAffine {},
     &FuseReshapeGemmReshape {},
+    &FuseTransposeGemm {},
+    &FuseTransposeMatMul {},
     &FuseDistantScale {},
+    &FuseConsecutiveAffine {},
+    &FuseConsecutiveConv {},
+    &FuseConsecutiveGemm {},
+    &FuseConsecutiveMatMul {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},

@@ -28,6 +28,7 @@ mod unused_functions;
 mod transposes;
 mod unused_outputs;
 mod unused_subgraph_values;
+mod zero_bias;
 mod zero_initial_state;
 
 pub use broadcast_expand::EliminateBroadcastExpand;
@@ -58,6 +59,7 @@ pub use unused_functions::EliminateUnusedFunctions;
 pub use transposes::EliminateTransposes;
 pub use unused_outputs::EliminateUnusedOutputs;
 pub use unused_subgraph_values::EliminateUnusedSubgraphValues;
+pub use zero_bias::EliminateZeroBias;
 pub use zero_initial_state::EliminateZeroInitialState;
 
 use crate::{OrSkip, Pass, Skip, require};
@@ -91,6 +93,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    &EliminateZeroBias {},
     &EliminateZeroInitialState {},
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},

@@ -61,7 +61,7 @@ impl Rule for EliminateNopArithmetic {
 }
 
 /// Whether every element is the number 0 or 1.
-fn is_all(tensor: &Tensor, wanted: u8) -> bool {
+pub(super) fn is_all(tensor: &Tensor, wanted: u8) -> bool {
     if tensor.is_empty() {
         return false;
     }

@@ -16,7 +16,13 @@ pub(super) struct Channels {
 pub(super) struct Affine {
     pub(super) scale: Vec<f64>,
     pub(super) shift: Vec<f64>,
+    /// The magnitude y is meant to have, where the parameters tell.
+    reach: Option<f64>,
 }
+
+/// How much larger than the result what is added may be. Its rounding error, relative to the result, is
+/// then what a pass may add.
+const MAX_CANCELLATION: f64 = 1e-5 / f32::EPSILON as f64;
 
 /// The input that node `id` adds constants to or multiplies by constants.
 pub(super) fn data(graph: &Graph, id: NodeId) -> Result<ValueId, Skip> {
@@ -28,7 +34,7 @@ pub(super) fn data(graph: &Graph, id: NodeId) -> Result<ValueId, Skip> {
 
 /// The constant one of the two inputs of an arithmetic node; none for `BatchNormalization` and
 /// `Neg`.
-fn constant_slot(graph: &Graph, id: NodeId) -> Result<Option<usize>, Skip> {
+pub(super) fn constant_slot(graph: &Graph, id: NodeId) -> Result<Option<usize>, Skip> {
     let node = &graph[id];
     let is_constant = |slot: &usize| graph.constant_input(id, *slot).is_some();
     let slots: &[usize] = match node.op_type.as_str() {
@@ -73,7 +79,7 @@ impl Affine {
         Ok(match (op_type, slot) {
             ("Add", _) => Self::shift(values),
             ("Sub", 1) => Self::shift(each(|value| -value)),
-            ("Sub", _) => Self { scale: vec![-1.0; values.len()], shift: values },
+            ("Sub", _) => Self { scale: vec![-1.0; values.len()], shift: values, reach: None },
             ("Mul", _) => Self::scale(values),
             _ => Self::scale(each(|value| 1.0 / value)),
         })
@@ -81,19 +87,23 @@ impl Affine {
 
     /// y = x + shift
     fn shift(shift: Vec<f64>) -> Self {
-        Self { scale: vec![1.0; shift.len()], shift }
+        Self { scale: vec![1.0; shift.len()], shift, reach: None }
     }
 
     /// y = x · scale
     pub(super) fn scale(scale: Vec<f64>) -> Self {
-        Self { shift: vec![0.0; scale.len()], scale }
+        Self { shift: vec![0.0; scale.len()], scale, reach: None }
     }
 
     /// What an inference-mode `BatchNormalization` of `channels` channels does.
     ///
     /// y = (x − mean) · s + shift with s = scale / sqrt(var + epsilon), so that the shift of the
     /// whole is shift − mean · s.
-    fn batch_normalization(graph: &Graph, id: NodeId, channels: usize) -> Result<Self, Skip> {
+    pub(super) fn batch_normalization(
+        graph: &Graph,
+        id: NodeId,
+        channels: usize,
+    ) -> Result<Self, Skip> {
         let node = &graph[id];
         // Before opset 7 the attribute `is_test` chose the mode, from 14 on `training_mode`
         // does; in between, the presence of the other outputs.
@@ -111,13 +121,16 @@ impl Affine {
         let lengths = [scale.len(), shift.len(), mean.len(), variance.len()];
         require(lengths == [channels; 4], "BatchNormalization has another number of channels")?;
 
+        // A normalized value is about 1.
+        let reach = scale.iter().zip(&shift).map(|(scale, shift)| scale.abs() + shift.abs());
+        let reach = Some(reach.fold(0.0, f64::max));
         let float = graph.constant_input(id, 4).is_some_and(|t| t.elem_type() == ElemType::FLOAT);
         let channel = if float { channel_in_float } else { channel };
         let per_channel = scale.iter().zip(&shift).zip(mean.iter().zip(&variance));
         let (scale, shift) = per_channel
             .map(|((&scale, &shift), (&mean, &var))| channel(scale, shift, mean, var + epsilon))
             .unzip();
-        Ok(Self { scale, shift })
+        Ok(Self { scale, shift, reach })
     }
 
     /// The same for channels of which each stands `count` times in a row.
@@ -125,12 +138,19 @@ impl Affine {
         let repeat = |numbers: &[f64]| {
             numbers.iter().flat_map(|&number| std::iter::repeat_n(number, count)).collect()
         };
-        Self { scale: repeat(&self.scale), shift: repeat(&self.shift) }
+        Self { scale: repeat(&self.scale), shift: repeat(&self.shift), ..*self }
     }
 
     /// Whether every number is one.
     pub(super) fn is_finite(&self) -> bool {
         self.scale.iter().chain(&self.shift).all(|value| value.is_finite())
+    }
+
+    /// Whether adding the shift rounds away what should remain: the normalization of a value that
+    /// hardly varies around a mean far from 0.
+    pub(super) fn cancels(&self) -> bool {
+        let largest = self.shift.iter().fold(0.0, |largest: f64, shift| largest.max(shift.abs()));
+        self.reach.is_some_and(|reach| largest > MAX_CANCELLATION * reach)
     }
 
     /// Whether nothing is added.
@@ -185,7 +205,7 @@ mod tests {
             ",
             1,
         );
-        assert_eq!(affine, Ok(Affine { scale: vec![3.0], shift: vec![4.0] }));
+        assert_eq!(affine, Ok(Affine { scale: vec![3.0], shift: vec![4.0], reach: Some(13.0) }));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Rule for FuseAffineConv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::rewrite;
+    use crate::testing::{rewrite, rewrite_unexecuted};
     use insta::assert_snapshot;
 
     #[test]
@@ -198,6 +198,23 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FuseAffineConv {}, source), @r"
         fuse-affine-conv: 0 rewrites (no match)
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_integers() {
+        let source = "
+            g (int32[1,1,6,6] x) => (int32[1,2,4,4] y)
+            <int32 k, int32[2,1,3,3] w>
+            {
+                n = Neg(x)
+                y = Conv(n, w)
+            }
+        ";
+        assert_snapshot!(rewrite_unexecuted(&FuseAffineConv {}, source), @r"
+        fuse-affine-conv: 0 rewrites
+        skipped 1: weights are not floating-point
         unchanged
         ");
     }

@@ -147,4 +147,38 @@ mod tests {
         }
         ");
     }
+
+    #[test]
+    fn keeps_a_normalization_of_what_hardly_varies() {
+        let source = "
+            g (float[1,1,4] x) => (float[1,2,4] y)
+            <float[2,1,1] w, float[2] scale = {1, 1}, float[2] shift = {0, 0}, float[2] mean = {1000, 1}, float[2] var = {1, 1}>
+            {
+                c = Conv(x, w)
+                y = BatchNormalization(c, scale, shift, mean, var)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 0 rewrites
+        skipped 1: the normalization cancels a far larger mean
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_a_mean_that_the_bias_makes() {
+        let source = "
+            g (float[1,1,4] x) => (float[1,2,4] y)
+            <float[2,1,1] w, float[2] b = {1000, 1}, float[2] scale = {1, 1}, float[2] shift = {0, 0}, float[2] mean = {1000, 1}, float[2] var = {1, 1}>
+            {
+                c = Conv(x, w, b)
+                y = BatchNormalization<epsilon = 0.0>(c, scale, shift, mean, var)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseConvBatchNormalization {}, source), @r"
+        fuse-conv-batch-normalization: 0 rewrites
+        skipped 1: the normalization cancels a far larger mean
+        unchanged
+        ");
+    }
 }

@@ -1,5 +1,6 @@
 //! A constant factor behind a linear operator, with nodes in between that it commutes with.
-use super::upstream::{Part, Upstream};
+use super::affine;
+use super::upstream::{Factor, Upstream};
 use super::weights;
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Graph, NodeId, Patch, Port, ValueId};
@@ -9,7 +10,8 @@ crate::pass! {
     ///
     /// A factor commutes with whatever moves elements, and with products: (s · q) · kᵀ = s · (q · kᵀ).
     /// On its way it scales constants that are added; through a `Split` it scales the columns of the
-    /// part it came from. So the scale of an attention ends in the projection of its queries.
+    /// part it came from. So the scale of an attention ends in the projection of its queries. A
+    /// factor for each column goes the same way as long as columns stay columns.
     ///
     /// ```onnx
     /// g (float[2,3,4] x) => (float[2,4,3] y)
@@ -50,30 +52,37 @@ impl Rule for FuseDistantScale {
         let y = graph[root].output(0).or_no_match()?;
         let (x, factor) = factor(graph, root)?;
         graph.producer(x).or_no_match()?;
-        require(factor.is_finite() && factor != 0.0, "factor is zero or not finite")?;
         require(!is_attention_of_runtimes(graph, root), "runtimes know attention by its division")?;
-        Upstream { graph, factor }.absorb(x, Part::All, patch, 0)?;
-        require(graph.can_replace(y, x), "the graph output has to keep its name")?;
+        Upstream { graph }.absorb(x, &factor, patch, 0)?;
         patch.replace(y, x);
         Ok(())
     }
 }
 
-/// What `root` multiplies by one number, and the number.
-fn factor(graph: &Graph, root: NodeId) -> Result<(ValueId, f64), Skip> {
-    let node = &graph[root];
-    if node.is("Neg") {
-        return Ok((node.input(0).or_no_match()?, -1.0));
+/// What `root` multiplies, and by what.
+fn factor(graph: &Graph, root: NodeId) -> Result<(ValueId, Factor), Skip> {
+    let x = affine::data(graph, root)?;
+    let Some(slot) = affine::constant_slot(graph, root)? else { return Ok((x, Factor::All(-1.0))) };
+    require(graph.opset() >= 7, "operands broadcast in another way before opset 7")?;
+    let constant = graph.constant_input(root, slot).or_no_match()?;
+    let mut numbers = weights::values(constant).or_no_match()?;
+    if graph[root].is("Div") {
+        numbers.iter_mut().for_each(|number| *number = 1.0 / *number);
     }
-    let slots: &[usize] = if node.is("Mul") { &[1, 0] } else { &[1] };
-    let constant = |slot: &&usize| graph.constant_input(root, **slot).is_some();
-    let slot = *slots.iter().find(constant).or_no_match()?;
-    let (x, constant) = node.input(1 - slot).zip(graph.constant_input(root, slot)).or_no_match()?;
-    let [number] = weights::values(constant).or_no_match()?[..] else { return Err(Skip::NoMatch) };
+    let usable = |number: &f64| number.is_finite() && *number != 0.0;
+    require(numbers.iter().all(usable), "factor is zero or not finite")?;
+    let shape = graph.value(x).shape();
     let keeps_rank =
-        constant.rank() == 0 || graph.ty(x).rank().is_some_and(|rank| rank >= constant.rank());
+        constant.rank() == 0 || shape.is_some_and(|shape| shape.len() >= constant.rank());
     require(keeps_rank, "the constant may enlarge the shape")?;
-    Ok((x, if node.is("Mul") { number } else { 1.0 / number }))
+    if let &[number] = numbers.as_slice() {
+        return Ok((x, Factor::All(number)));
+    }
+    let columns = shape.and_then(|shape| shape.last()?.value());
+    let along_columns = columns == Some(numbers.len() as i64)
+        && constant.dims().last() == Some(&(numbers.len() as i64));
+    require(along_columns, "constant is not one value per column")?;
+    Ok((x, Factor::Columns(numbers)))
 }
 
 /// Whether `root` is the division between a product and the mask of an attention: ONNX Runtime
@@ -392,6 +401,84 @@ mod tests {
         assert_snapshot!(rewrite_unexecuted(&FuseDistantScale {}, source), @r"
         fuse-distant-scale: 0 rewrites
         skipped 1: shapes are not known
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn scales_each_column_by_its_own_number() {
+        let source = "
+            g (float[1,4,3] x) => (float[1,4,2] y)
+            <float[3,2] w, float[2] b = {1, 2}, float[2] gamma = {2, 3}>
+            {
+                product = MatMul(x, w)
+                sum = Add(product, b)
+                y = Mul(sum, gamma)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseDistantScale {}, source), @r"
+        fuse-distant-scale: 1 rewrites
+        g (float[1,4,3] x) => (float[1,4,2] y)
+        <float[3,2] w = {1.96875, -1.921875, 0.25, -1.359375, 0.34375, -1.03125}, float[2] b = {2, 6}>
+        {
+            product = MatMul(x, w)
+            y = Add(product, b)
+        }
+        ");
+    }
+
+    #[test]
+    fn scales_the_table_of_an_embedding() {
+        let source = "
+            g (int64[2,3] x) => (float[2,3,4] y)
+            <float[5,4] table, float s = {2}>
+            {
+                rows = Gather(table, x)
+                y = Mul(rows, s)
+            }
+        ";
+        assert_snapshot!(rewrite_unexecuted(&FuseDistantScale {}, source), @r"
+        fuse-distant-scale: 1 rewrites
+        g (int64[2,3] x) => (float[2,3,4] y)
+        <float[5,4] table>
+        {
+            y = Gather(table, x)
+        }
+        ");
+    }
+
+    #[test]
+    fn keeps_a_factor_for_each_row() {
+        let source = "
+            g (float[1,4,3] x) => (float[1,2,4] y)
+            <float[3,2] w, float[2,1] k>
+            {
+                a = MatMul(x, w)
+                t = Transpose<perm = [0, 2, 1]>(a)
+                y = Mul(t, k)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseDistantScale {}, source), @r"
+        fuse-distant-scale: 0 rewrites
+        skipped 1: constant is not one value per column
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_the_broadcasting_of_old_operators() {
+        let source = r#"
+            <ir_version: 3, opset_import: ["" : 6]>
+            g (float[2,3] x) => (float[2,4] y)
+            <float[3,4] w, float[1] k>
+            {
+                c = MatMul(x, w)
+                y = Mul<broadcast = 1>(c, k)
+            }
+        "#;
+        assert_snapshot!(rewrite_unexecuted(&FuseDistantScale {}, source), @r"
+        fuse-distant-scale: 0 rewrites
+        skipped 1: operands broadcast in another way before opset 7
         unchanged
         ");
     }

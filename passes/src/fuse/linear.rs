@@ -40,9 +40,8 @@ impl<'a> Linear<'a> {
         if !node.is(op_type) {
             return Err(Skip::NoMatch);
         }
-        let constant = |id| Some(Constant { id, tensor: graph.constant(id)?.clone() });
-        let weight = node.input(1).and_then(constant).or_no_match()?;
-        let bias = node.input(2).map(|id| constant(id).or_no_match()).transpose()?;
+        let weight = constant(graph, id, 1).or_no_match()?;
+        let bias = node.input(2).map(|_| constant(graph, id, 2).or_no_match()).transpose()?;
         if matches!(op_type, "Gemm" | "MatMul") {
             require(graph.opset() >= 7, "Gemm broadcasts its bias from opset 7 on")?;
         }
@@ -87,7 +86,9 @@ impl<'a> Linear<'a> {
         let bias = if self.bias.is_some() || !affine.is_scale() {
             let before = self.bias_per_channel()?;
             let pairs = affine.scale.iter().zip(&affine.shift);
-            Some(before.iter().zip(pairs).map(|(b, (s, t))| b * s + t).collect())
+            let bias: Vec<f64> = before.iter().zip(pairs).map(|(b, (s, t))| b * s + t).collect();
+            require(!affine.cancels(), "the normalization cancels a far larger mean")?;
+            Some(bias)
         } else {
             None
         };
@@ -116,6 +117,49 @@ impl<'a> Linear<'a> {
         self.replace(y, fused, weight, bias, patch)
     }
 
+    /// The node.
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The dimensions of the weight.
+    pub(super) fn weight_dims(&self) -> &[i64] {
+        self.weight.tensor.dims()
+    }
+
+    /// Whether there is a bias.
+    pub(super) fn has_bias(&self) -> bool {
+        self.bias.is_some()
+    }
+
+    /// Whether no other node reads the weight.
+    pub(super) fn has_own_weight(&self) -> bool {
+        self.graph.only_use(self.weight.id).is_some()
+    }
+
+    /// The weight of an operator without groups: for each output channel, what it is multiplied by.
+    pub(super) fn by_output(&self) -> Result<Vec<f64>, Skip> {
+        let is_matrix = self.wiring.is_by_output() || self.weight.tensor.rank() == 2;
+        require(self.wiring.is_in_one_group() && is_matrix, "weights are more than one matrix")?;
+        let values =
+            weights::values(&self.weight.tensor).or_skip("weights are not floating-point")?;
+        let columns = self.wiring.outputs();
+        Ok(if self.wiring.is_by_output() { values } else { transposed(&values, columns) })
+    }
+
+    /// A weight in the layout of this operator, for `outputs` channels, from what
+    /// [`by_output`](Self::by_output) gives.
+    pub(super) fn weight_by_output(&self, outputs: usize, values: &[f64]) -> Result<Tensor, Skip> {
+        let mut dims = self.weight.tensor.dims().to_vec();
+        let elem_type = self.weight.tensor.elem_type();
+        if self.wiring.is_by_output() {
+            dims[0] = outputs as i64;
+            return weights::tensor(elem_type, &dims, values);
+        }
+        dims[1] = outputs as i64;
+        weights::tensor(elem_type, &dims, &transposed(values, self.wiring.inputs()))
+    }
+
     /// t ∗ w + b, per output channel.
     fn shifted(&self, affine: &Affine) -> Result<Vec<f64>, Skip> {
         let node = &self.graph[self.node];
@@ -140,7 +184,7 @@ impl<'a> Linear<'a> {
     }
 
     /// Replaces `y` by `node`, a copy of the operator, with the weight and the bias that changed.
-    fn replace(
+    pub(super) fn replace(
         &self,
         y: ValueId,
         mut node: NewNode,
@@ -175,7 +219,7 @@ impl<'a> Linear<'a> {
     }
 
     /// What is added to each output channel: the bias, for `Gemm` times `beta`.
-    fn bias_per_channel(&self) -> Result<Vec<f64>, Skip> {
+    pub(super) fn bias_per_channel(&self) -> Result<Vec<f64>, Skip> {
         let count = self.wiring.outputs();
         let Some(bias) = &self.bias else { return Ok(vec![0.0; count]) };
         let node = &self.graph[self.node];
@@ -187,14 +231,28 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// Gives `constant` new data: in place when one node alone reads it, else as a copy.
+/// The transpose of a matrix with `columns` columns.
+fn transposed(values: &[f64], columns: usize) -> Vec<f64> {
+    let column = |column| values.iter().skip(column).step_by(columns).copied();
+    (0..columns).flat_map(column).collect()
+}
+
+/// Input `slot` of `node`, if it is constant.
+pub(super) fn constant(graph: &Graph, node: NodeId, slot: usize) -> Option<Constant> {
+    let id = graph[node].input(slot)?;
+    Some(Constant { id, tensor: graph.constant(id)?.clone() })
+}
+
+/// Gives `constant` new data: in place when one node alone reads it, else as a copy. One that a
+/// subgraph captures may have readers outside of it.
 pub(super) fn update(
     graph: &Graph,
     patch: &mut Patch,
     constant: &Constant,
     tensor: Tensor,
 ) -> Result<Operand, Skip> {
-    if graph.only_use(constant.id).is_some() {
+    let is_own = graph.value(constant.id).initializer().is_some();
+    if is_own && graph.only_use(constant.id).is_some() {
         patch.set_tensor(constant.id, tensor);
         return Ok(constant.id.into());
     }

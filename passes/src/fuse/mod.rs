@@ -6,14 +6,21 @@ use lapidary_ir::{Graph, NodeId};
 
 mod activation;
 mod affine;
+mod affine_batch_normalization;
 mod affine_conv;
 mod affine_conv_transpose;
 mod affine_gemm;
 mod affine_mat_mul;
 mod bounds;
+mod chain;
+mod consecutive_affine;
+mod composition;
 mod consecutive_clip;
 mod consecutive_concats;
 mod consecutive_slices;
+mod consecutive_conv;
+mod consecutive_gemm;
+mod consecutive_mat_mul;
 mod conv_activation;
 mod conv_add;
 mod conv_batch_normalization;
@@ -31,6 +38,7 @@ mod mat_mul_add;
 mod mat_mul_batch_normalization;
 mod mat_mul_mul;
 mod normalization;
+mod normalization_affine;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
@@ -47,19 +55,26 @@ mod slice_squeeze;
 mod slices;
 mod slices_concat;
 mod split_squeeze;
+mod transpose_gemm;
+mod transpose_mat_mul;
 pub mod unit;
 mod upstream;
 mod weights;
 mod wiring;
 
 pub use activation::{FuseGelu, FuseHardSigmoid, FuseHardSwish, FuseMish, FuseSoftplus, FuseSwish};
+pub use affine_batch_normalization::FuseAffineBatchNormalization;
 pub use affine_conv::FuseAffineConv;
 pub use affine_conv_transpose::FuseAffineConvTranspose;
 pub use affine_gemm::FuseAffineGemm;
 pub use affine_mat_mul::FuseAffineMatMul;
+pub use consecutive_affine::FuseConsecutiveAffine;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use consecutive_concats::FuseConsecutiveConcats;
 pub use consecutive_slices::FuseConsecutiveSlices;
+pub use consecutive_conv::FuseConsecutiveConv;
+pub use consecutive_gemm::FuseConsecutiveGemm;
+pub use consecutive_mat_mul::FuseConsecutiveMatMul;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
 pub use conv_batch_normalization::FuseConvBatchNormalization;
@@ -90,6 +105,9 @@ pub use slice_squeeze::FuseSliceSqueeze;
 pub use slices::FuseSlices;
 pub use slices_concat::FuseSlicesConcat;
 pub use split_squeeze::FuseSplitSqueeze;
+pub use normalization_affine::FuseNormalizationAffine;
+pub use transpose_gemm::FuseTransposeGemm;
+pub use transpose_mat_mul::FuseTransposeMatMul;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -109,8 +127,16 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseAffineConvTranspose {},
     &FuseAffineGemm {},
     &FuseAffineMatMul {},
+    &FuseAffineBatchNormalization {},
+    &FuseNormalizationAffine {},
+    &FuseConsecutiveAffine {},
+    &FuseConsecutiveConv {},
+    &FuseConsecutiveGemm {},
+    &FuseConsecutiveMatMul {},
     &FuseDistantScale {},
     &FuseReshapeGemmReshape {},
+    &FuseTransposeGemm {},
+    &FuseTransposeMatMul {},
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},

@@ -85,7 +85,7 @@ impl Rule for FusePadConv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::rewrite;
+    use crate::testing::{rewrite, rewrite_unexecuted};
     use insta::assert_snapshot;
 
     #[test]
@@ -178,6 +178,22 @@ mod tests {
         ";
         assert_snapshot!(rewrite(&FusePadConv {}, source), @r"
         fuse-pad-conv: 0 rewrites (no match)
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_a_pad_of_unknown_rank() {
+        let source = "
+            g (float[] x, float[] w, int64[8] amounts) => (float[] y)
+            {
+                padded = Pad(x, amounts)
+                y = Conv(padded, w)
+            }
+        ";
+        assert_snapshot!(rewrite_unexecuted(&FusePadConv {}, source), @r"
+        fuse-pad-conv: 0 rewrites
+        skipped 1: rank is not known
         unchanged
         ");
     }

@@ -1,45 +1,44 @@
 //! The way of a constant factor up a graph, to constants that can absorb it.
-use super::affine::Affine;
-use super::linear::{Linear, update};
+use super::affine::{self, Affine};
+use super::linear::{Linear, constant, update};
 use super::weights;
 use crate::{OrSkip, Skip, require};
-use lapidary_ir::{Constant, Graph, NodeId, Patch, ValueId};
+use lapidary_ir::{Graph, NodeId, Patch, ValueId};
 
 /// Nodes a factor goes up at most.
 const MAX_DEPTH: usize = 8;
 
-/// The elements of a value that have to be scaled.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Part {
-    /// Every one.
-    All,
-    /// Those in some columns: the last axis from `start` to `end`, of `count`.
-    Columns { start: usize, end: usize, count: usize },
+/// What a value is to be multiplied by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Factor {
+    /// Every element by the same number.
+    All(f64),
+    /// Each column, that is each place along the last axis, by a number of its own.
+    Columns(Vec<f64>),
 }
 
-impl Part {
-    /// The factor for column `index`.
-    fn factor(self, index: usize, factor: f64) -> f64 {
+impl Factor {
+    /// The number for element `index` of a tensor with these columns.
+    fn at(&self, index: usize) -> f64 {
         match self {
-            Self::Columns { start, end, count } if !(start..end).contains(&(index % count)) => 1.0,
-            _ => factor,
+            Self::All(number) => *number,
+            Self::Columns(numbers) => numbers[index % numbers.len()],
         }
     }
 }
 
-/// A factor on its way.
+/// The way up a graph.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Upstream<'a> {
     pub(super) graph: &'a Graph,
-    pub(super) factor: f64,
 }
 
 impl Upstream<'_> {
-    /// Writes into `patch` what multiplies `part` of `value` by the factor without another node.
+    /// Writes into `patch` what multiplies `value` by `factor` without another node.
     pub(super) fn absorb(
         &self,
         value: ValueId,
-        part: Part,
+        factor: &Factor,
         patch: &mut Patch,
         depth: usize,
     ) -> Result<(), Skip> {
@@ -51,33 +50,48 @@ impl Upstream<'_> {
             return Err(Skip::NoMatch);
         }
         let input = |slot: usize| node.input(slot).or_no_match();
-        let next = |value, part, patch: &mut Patch| self.absorb(value, part, patch, depth + 1);
+        let next = |value, factor: &Factor, patch: &mut Patch| {
+            self.absorb(value, factor, patch, depth + 1)
+        };
         match node.op_type.as_str() {
-            op_type @ ("Conv" | "ConvTranspose" | "Gemm") => self.scale(id, op_type, part, patch),
+            op_type @ ("Conv" | "ConvTranspose" | "Gemm") => self.scale(id, op_type, factor, patch),
             "MatMul" if graph.constant_input(id, 1).is_some() => {
-                self.scale(id, "MatMul", part, patch)
+                self.scale(id, "MatMul", factor, patch)
             }
-            "MatMul" => self.either(id, part, patch, depth),
+            "MatMul" => self.either(id, factor, patch, depth),
             "Reshape" | "Transpose" | "Flatten" | "Squeeze" | "Unsqueeze" => {
                 let x = input(0)?;
-                require(self.keeps(x, value, id, part), "columns are rearranged")?;
-                next(x, part, patch)
+                require(self.keeps(x, value, id, factor), "columns are rearranged")?;
+                next(x, factor, patch)
             }
-            "Split" => next(input(0)?, self.split(id, slot, part)?, patch),
-            "Add" | "Sub" => next(self.scale_constant(id, part, patch)?, part, patch),
-            "Mul" => self.scale_constant(id, part, patch).map(drop),
+            "Split" => next(input(0)?, &self.split(id, slot, factor)?, patch),
+            "Add" | "Sub" => next(self.scale_constant(id, factor, patch)?, factor, patch),
+            "Gather" if matches!(factor, Factor::All(_)) => self.scale_table(id, factor, patch),
+            "Mul" => self.scale_constant(id, factor, patch).map(drop),
             _ => Err(Skip::NoMatch),
         }
     }
 
-    /// Scales one of the two factors of a product.
-    fn either(&self, id: NodeId, part: Part, patch: &mut Patch, depth: usize) -> Result<(), Skip> {
+    /// Scales one of the two factors of a product; its columns are those of the second.
+    fn either(
+        &self,
+        id: NodeId,
+        factor: &Factor,
+        patch: &mut Patch,
+        depth: usize,
+    ) -> Result<(), Skip> {
         let node = &self.graph[id];
-        let slots: &[usize] = if matches!(part, Part::All) { &[0, 1] } else { &[1] };
+        let second = node.input(1).or_no_match()?;
+        let is_matrix = self.graph.ty(second).rank().is_some_and(|rank| rank >= 2);
+        let slots: &[usize] = match factor {
+            Factor::All(_) => &[0, 1],
+            Factor::Columns(_) if is_matrix => &[1],
+            Factor::Columns(_) => &[],
+        };
         let mut answer = Err(Skip::NoMatch);
         for &slot in slots {
             let before = patch.clone();
-            answer = self.absorb(node.input(slot).or_no_match()?, part, patch, depth + 1);
+            answer = self.absorb(node.input(slot).or_no_match()?, factor, patch, depth + 1);
             if answer.is_ok() {
                 break;
             }
@@ -87,67 +101,86 @@ impl Upstream<'_> {
     }
 
     /// Scales the weights of the linear operator `id`.
-    fn scale(&self, id: NodeId, op_type: &str, part: Part, patch: &mut Patch) -> Result<(), Skip> {
+    fn scale(
+        &self,
+        id: NodeId,
+        op_type: &str,
+        factor: &Factor,
+        patch: &mut Patch,
+    ) -> Result<(), Skip> {
         let linear = Linear::of(self.graph, id, op_type)?;
         let outputs = linear.outputs();
-        let fits = match part {
-            Part::All => true,
-            Part::Columns { count, .. } => {
-                outputs.axis + 1 == outputs.rank && outputs.count == count
+        let fits = match factor {
+            Factor::All(_) => true,
+            Factor::Columns(numbers) => {
+                outputs.axis + 1 == outputs.rank && outputs.count == numbers.len()
             }
         };
         require(fits, "columns are no output channels")?;
-        let scale = (0..outputs.count).map(|channel| part.factor(channel, self.factor)).collect();
+        let scale = (0..outputs.count).map(|channel| factor.at(channel)).collect();
         let y = self.graph[id].output(0).or_no_match()?;
         linear.fold_output(y, &Affine::scale(scale), patch)
     }
 
     /// Scales the constant operand of `id`; the other one.
-    fn scale_constant(&self, id: NodeId, part: Part, patch: &mut Patch) -> Result<ValueId, Skip> {
+    fn scale_constant(
+        &self,
+        id: NodeId,
+        factor: &Factor,
+        patch: &mut Patch,
+    ) -> Result<ValueId, Skip> {
         let graph = self.graph;
-        let constant = |slot: usize| {
-            let id = graph[id].input(slot)?;
-            Some(Constant { id, tensor: graph.constant(id)?.clone() })
-        };
-        let (slot, operand) =
-            [1, 0].into_iter().find_map(|slot| Some((slot, constant(slot)?))).or_no_match()?;
-        if let Part::Columns { count, .. } = part {
-            let columns = operand.tensor.dims().last() == Some(&(count as i64));
+        let slot = affine::constant_slot(graph, id)?.or_no_match()?;
+        let operand = constant(graph, id, slot).or_no_match()?;
+        if let Factor::Columns(numbers) = factor {
+            let columns = operand.tensor.dims().last() == Some(&(numbers.len() as i64));
             require(columns, "a constant is the same for all columns")?;
         }
-        let scaled = weights::scale(&operand.tensor, |index| part.factor(index, self.factor))?;
+        let scaled = weights::scale(&operand.tensor, |index| factor.at(index))?;
         let scaled = update(graph, patch, &operand, scaled)?;
         patch.set_input(id, slot, Some(scaled));
         graph[id].input(1 - slot).or_no_match()
     }
 
-    /// Whether node `id`, which rearranges `x` into `value`, leaves the columns of `part` columns.
-    fn keeps(&self, x: ValueId, value: ValueId, id: NodeId, part: Part) -> bool {
-        let Part::Columns { count, .. } = part else { return true };
+    /// Scales the constant that the `Gather` at `id` picks from.
+    fn scale_table(&self, id: NodeId, factor: &Factor, patch: &mut Patch) -> Result<(), Skip> {
+        let table = constant(self.graph, id, 0).or_no_match()?;
+        let scaled = weights::scale(&table.tensor, |index| factor.at(index))?;
+        let scaled = update(self.graph, patch, &table, scaled)?;
+        patch.set_input(id, 0, Some(scaled));
+        Ok(())
+    }
+
+    /// Whether node `id`, which rearranges `x` into `value`, leaves columns columns.
+    fn keeps(&self, x: ValueId, value: ValueId, id: NodeId, factor: &Factor) -> bool {
+        let Factor::Columns(numbers) = factor else { return true };
+        let count = Some(numbers.len() as i64);
         let node = &self.graph[id];
         let keeps_order = match node.ints("perm") {
             Some(perm) => perm.last() == Some(&(perm.len() as i64 - 1)),
             None => node.is("Reshape"),
         };
         let last = |value| self.graph.value(value).shape()?.last()?.value();
-        keeps_order && last(x) == Some(count as i64) && last(value) == Some(count as i64)
+        keeps_order && last(x) == count && last(value) == count
     }
 
-    /// The columns that output `slot` of the `Split` at `id` takes from its input.
-    fn split(&self, id: NodeId, slot: usize, part: Part) -> Result<Part, Skip> {
+    /// What the input of the `Split` at `id` is multiplied by when output `slot` alone is.
+    fn split(&self, id: NodeId, slot: usize, factor: &Factor) -> Result<Factor, Skip> {
         let node = &self.graph[id];
         let shape = |value| self.graph.value(value).shape().or_skip("shapes are not known");
         let input = shape(node.input(0).or_no_match()?)?;
         let (rank, axis) = (input.len() as i64, node.int("axis").unwrap_or(0));
-        let last = axis == rank - 1 || axis == -1;
-        require(last && matches!(part, Part::All), "Split takes no columns")?;
-        let width = |output: &Option<ValueId>| {
+        require(axis == rank - 1 || axis == -1, "Split takes no columns")?;
+        let mut numbers = Vec::new();
+        for (index, output) in node.outputs().iter().enumerate() {
             let width = shape(output.or_no_match()?)?.last().and_then(|dim| dim.value());
-            Ok(width.or_skip("shapes are not known")? as usize)
-        };
-        let widths: Vec<usize> = node.outputs().iter().map(width).collect::<Result<_, Skip>>()?;
-        let count = input.last().and_then(|dim| dim.value()).or_skip("shapes are not known")?;
-        let start = widths[..slot].iter().sum();
-        Ok(Part::Columns { start, end: start + widths[slot], count: count as usize })
+            let width = width.or_skip("shapes are not known")? as usize;
+            numbers.extend(
+                (0..width).map(|column| if index == slot { factor.at(column) } else { 1.0 }),
+            );
+        }
+        let columns = input.last().and_then(|dim| dim.value());
+        require(columns == Some(numbers.len() as i64), "shapes are not known")?;
+        Ok(Factor::Columns(numbers))
     }
 }

@@ -65,6 +65,15 @@ pub(crate) fn tensor(elem_type: ElemType, dims: &[i64], values: &[f64]) -> Resul
     with_real!(elem_type, write(dims, values)).or_skip("bias is not finite in its type")
 }
 
+/// Whether floating-point type `elem_type` holds `value` with full precision, and finite.
+pub(crate) fn is_representable(elem_type: ElemType, value: f64) -> bool {
+    fn check<T: Real>(value: f64) -> Option<bool> {
+        let finite = T::round(value).widen().is_finite();
+        Some(finite && (value == 0.0 || value.abs() >= T::MIN_NORMAL))
+    }
+    with_real!(elem_type, check(value)) == Some(true)
+}
+
 /// Multiplies each element by the factor `factor` gives for its index.
 ///
 /// # Errors

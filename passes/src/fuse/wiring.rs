@@ -40,6 +40,16 @@ impl Wiring {
         fits.then_some(Self { outer: *outer, inner: *inner, window, groups, outer_is_output })
     }
 
+    /// Whether the outer channels are those of the output.
+    pub(super) fn is_by_output(&self) -> bool {
+        self.outer_is_output
+    }
+
+    /// Whether the channels are in one group only.
+    pub(super) fn is_in_one_group(&self) -> bool {
+        self.groups == 1
+    }
+
     /// The channels of the input.
     pub(super) fn inputs(&self) -> usize {
         if self.outer_is_output { self.inner * self.groups } else { self.outer }
