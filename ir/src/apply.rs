@@ -217,6 +217,10 @@ impl<'a> Edit<'a> {
         let base = new.output_name.unwrap_or(stem);
         node.outputs = Vec::with_capacity(new.outputs);
         for slot in 0..new.outputs {
+            if new.omitted.contains(&slot) {
+                node.outputs.push(None);
+                continue;
+            }
             let name = self.graph.fresh_name(&base);
             let producer = Some((id, slot as u32));
             let output = self.graph.add_value(&name, Value { producer, ..Value::default() });
@@ -238,7 +242,7 @@ impl<'a> Edit<'a> {
             Operand::Initializer(index) => self.initializers[index],
             Operand::Output(node, slot) => {
                 let node = NodeId(self.first_node + node as u32);
-                self.graph[node].outputs[slot].expect("a new node has all its outputs")
+                self.graph[node].outputs[slot].expect("the patch asks for outputs it makes")
             }
         }
     }

@@ -30,6 +30,7 @@ pub struct NewNode {
     pub(crate) node: Node,
     pub(crate) inputs: Vec<Option<Operand>>,
     pub(crate) outputs: usize,
+    pub(crate) omitted: Vec<usize>,
     pub(crate) output_name: Option<String>,
     pub(crate) like: Option<NodeId>,
 }
@@ -49,7 +50,14 @@ impl NewNode {
             order: Order::default(),
             rest: None,
         };
-        Self { node, inputs: Vec::new(), outputs: 1, output_name: None, like: None }
+        Self {
+            node,
+            inputs: Vec::new(),
+            outputs: 1,
+            omitted: Vec::new(),
+            output_name: None,
+            like: None,
+        }
     }
 
     /// A copy of a node with its inputs, attributes, name and documentation, and new outputs.
@@ -58,7 +66,7 @@ impl NewNode {
         let node = graph[id].clone();
         let inputs = node.inputs.iter().map(|input| input.map(Operand::Value)).collect();
         let outputs = node.outputs.len();
-        Self { node, inputs, outputs, output_name: None, like: Some(id) }
+        Self { node, inputs, outputs, omitted: Vec::new(), output_name: None, like: Some(id) }
     }
 
     /// Sets the domain.
@@ -110,6 +118,13 @@ impl NewNode {
     #[must_use]
     pub fn outputs(mut self, count: usize) -> Self {
         self.outputs = count;
+        self
+    }
+
+    /// Leaves output `slot` out.
+    #[must_use]
+    pub fn without_output(mut self, slot: usize) -> Self {
+        self.omitted.push(slot);
         self
     }
 

@@ -101,13 +101,26 @@ pub fn run_rules(
     }
     let rules = RuleSet::new(allowed);
     for _ in 0..MAX_ROUNDS {
-        if !rules.sweep(&mut model.graph, context)? {
+        let fired = rules.sweep(&mut model.graph, context)?;
+        import_domains(&rules.rules, model, context);
+        if !fired {
             return Ok(());
         }
     }
     let fired = context.records.iter().filter(|record| record.rewrites > 0);
     let rules = fired.map(|record| record.pass).collect();
     Err(PassError::NoFixpoint { rounds: MAX_ROUNDS, rules })
+}
+
+/// Imports the domains of other operators that rules have introduced.
+fn import_domains(rules: &[&dyn Rule], model: &mut Model, context: &Context) {
+    let used =
+        |name| context.records.iter().any(|record| record.pass == name && record.rewrites > 0);
+    for rule in rules.iter().filter(|rule| used(rule.info().name)) {
+        for (domain, _) in rule.info().emits.iter().filter_map(|name| name.rsplit_once('.')) {
+            model.import_opset(domain, 1);
+        }
+    }
 }
 
 /// Why the model's operator sets do not have what a pass emits.

@@ -14,11 +14,14 @@ use crate::fold::{
     FoldSequenceAt,
 };
 use crate::fuse::{
-    FuseBatchNormalizationConv, FuseConsecutiveClip, FuseConvAdd, FuseConvBatchNormalization,
-    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
+    FuseBatchNormalizationConv, FuseBiasGelu, FuseConsecutiveClip, FuseConvActivation, FuseConvAdd,
+    FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseFastGelu, FuseGelu, FuseGemmAdd,
+    FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
     FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMish, FusePadAveragePool, FusePadConv, FuseRmsNormalization, FuseSoftmax, FuseSoftplus,
+    FuseMish, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRmsNormalization,
+    FuseScaledMatMul, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSoftmax,
+    FuseSoftplus,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -83,6 +86,18 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},
+];
+
+/// Rewrites an optimized model into operators that ONNX Runtime alone has.
+pub const ONNXRUNTIME: &[&dyn Pass] = &[
+    &FuseScaledMatMul {},
+    // A bias belongs to the activation before a sum can claim it.
+    &FuseBiasGelu {},
+    &FuseFastGelu {},
+    &FuseQuickGelu {},
+    &FuseSkipLayerNormalization {},
+    &FuseSkipRmsNormalization {},
+    &FuseConvActivation {},
 ];
 
 /// The part of [`OPTIMIZE`] that fuses nothing: it computes constants and removes what computes

@@ -25,6 +25,7 @@ mod pad_conv;
 mod padding;
 mod product;
 mod region;
+mod runtime;
 mod scalar;
 pub mod unit;
 mod weights;
@@ -50,6 +51,10 @@ pub use normalization::{
 };
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
+pub use runtime::{
+    FuseBiasGelu, FuseFastGelu, FuseQuickGelu, FuseScaledMatMul, FuseSkipLayerNormalization,
+    FuseSkipRmsNormalization,
+};
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -82,4 +87,10 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseSoftmax {},
     &FuseLogSoftmax {},
     &FuseConvActivation {},
+    &FuseScaledMatMul {},
+    &FuseBiasGelu {},
+    &FuseFastGelu {},
+    &FuseQuickGelu {},
+    &FuseSkipLayerNormalization {},
+    &FuseSkipRmsNormalization {},
 ];
