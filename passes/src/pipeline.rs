@@ -19,9 +19,9 @@ use crate::fuse::{
     FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseFastGelu, FuseGelu, FuseGemmAdd,
     FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
     FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMish, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRmsNormalization,
-    FuseScaledMatMul, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSoftmax,
-    FuseSoftplus,
+    FuseMish, FuseMultiHeadAttention, FusePadAveragePool, FusePadConv, FuseQuickGelu,
+    FuseRmsNormalization, FuseScaledMatMul, FuseSkipLayerNormalization, FuseSkipRmsNormalization,
+    FuseSoftmax, FuseSoftplus,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -90,6 +90,10 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
 
 /// Rewrites an optimized model into operators that ONNX Runtime alone has.
 pub const ONNXRUNTIME: &[&dyn Pass] = &[
+    // Before something claims its factors and transpositions; layers then share their masks.
+    &FuseMultiHeadAttention {},
+    &EliminateDuplicateInitializers {},
+    &EliminateCommonSubexpressions {},
     &FuseScaledMatMul {},
     // A bias belongs to the activation before a sum can claim it.
     &FuseBiasGelu {},

@@ -3,6 +3,7 @@ use crate::Pass;
 
 mod activation;
 mod affine;
+mod attention_site;
 mod batch_normalization_conv;
 mod bounds;
 mod consecutive_clip;
@@ -52,8 +53,8 @@ pub use normalization::{
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
 pub use runtime::{
-    FuseBiasGelu, FuseFastGelu, FuseQuickGelu, FuseScaledMatMul, FuseSkipLayerNormalization,
-    FuseSkipRmsNormalization,
+    FuseBiasGelu, FuseFastGelu, FuseMultiHeadAttention, FuseQuickGelu, FuseScaledMatMul,
+    FuseSkipLayerNormalization, FuseSkipRmsNormalization,
 };
 
 /// The passes of this verb, in documentation order.
@@ -87,6 +88,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseSoftmax {},
     &FuseLogSoftmax {},
     &FuseConvActivation {},
+    &FuseMultiHeadAttention {},
     &FuseScaledMatMul {},
     &FuseBiasGelu {},
     &FuseFastGelu {},

@@ -4,6 +4,7 @@
 mod bias_gelu;
 mod biased;
 mod fast_gelu;
+mod multi_head_attention;
 mod quick_gelu;
 mod scaled_mat_mul;
 mod skip_layer_normalization;
@@ -12,6 +13,7 @@ mod skip_sum;
 
 pub use bias_gelu::FuseBiasGelu;
 pub use fast_gelu::FuseFastGelu;
+pub use multi_head_attention::FuseMultiHeadAttention;
 pub use quick_gelu::FuseQuickGelu;
 pub use scaled_mat_mul::FuseScaledMatMul;
 pub use skip_layer_normalization::FuseSkipLayerNormalization;
