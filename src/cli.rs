@@ -121,6 +121,15 @@ pub(crate) enum VerifyMode {
     Full,
 }
 
+/// What the result has to run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// Any runtime: operators of ONNX's own domain.
+    Portable,
+    /// ONNX Runtime: its own operators too.
+    Onnxruntime,
+}
+
 /// `lapidary optimize`
 #[derive(Debug, Args)]
 pub(crate) struct Optimize {
@@ -139,6 +148,9 @@ pub(crate) struct Optimize {
     /// Do not execute models larger than this many megabytes.
     #[arg(long, value_name = "MB", default_value_t = 256)]
     pub(crate) verify_limit: u64,
+    /// The runtime to write for; `onnxruntime` uses operators no other runtime has.
+    #[arg(long, value_enum, default_value = "portable")]
+    pub(crate) target: Target,
     /// Run only these passes, once each, in this order; `none` rewrites nothing.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,

@@ -43,7 +43,7 @@ mod channels;
 mod compare;
 mod error;
 mod exchange;
-mod fused_conv;
+mod expand;
 mod guard;
 mod observe;
 mod random;

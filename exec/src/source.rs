@@ -1,7 +1,7 @@
 //! A model as the runtime has read it, before its input shapes are known.
 use crate::guard::{Failure, guarded, reason};
 use crate::signature::Signature;
-use crate::{ExecError, exchange, fused_conv};
+use crate::{ExecError, exchange, expand};
 use lapidary_ir::proto::onnx;
 use lapidary_ir::{ElemType, Graph, Model};
 use prost::Message;
@@ -46,7 +46,7 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a model.
     pub(crate) fn new(model: &Model) -> Result<Self, ExecError> {
-        let expanded = fused_conv::expand(model);
+        let expanded = expand::expand(model);
         let model = &*expanded;
         let graph = &model.graph;
         let signature = Signature::new(graph)?;

@@ -263,7 +263,10 @@ impl<'a> Edit<'a> {
         node.inputs = new.inputs.iter().map(|operand| operand.map(|o| self.resolve(o))).collect();
         node.captured = new.captured.iter().map(|&operand| self.resolve(operand)).collect();
         let base = new.output_name.unwrap_or(stem);
-        let names = new.output_names.unwrap_or_else(|| vec![Some(base); new.outputs]);
+        let names = new.output_names.unwrap_or_else(|| {
+            let name = |slot| (!new.omitted.contains(&slot)).then(|| base.clone());
+            (0..new.outputs).map(name).collect()
+        });
         node.outputs = Vec::with_capacity(names.len());
         for (name, slot) in names.into_iter().zip(0..) {
             let Some(name) = name else {
@@ -292,7 +295,7 @@ impl<'a> Edit<'a> {
             Operand::Initializer(index) => self.initializers[index],
             Operand::Output(node, slot) => {
                 let node = NodeId(self.first_node + node as u32);
-                self.graph[node].outputs[slot].expect("a new node has all its outputs")
+                self.graph[node].outputs[slot].expect("the patch asks for outputs it makes")
             }
         }
     }

@@ -30,6 +30,7 @@ pub struct NewNode {
     pub(crate) node: Node,
     pub(crate) inputs: Vec<Option<Operand>>,
     pub(crate) outputs: usize,
+    pub(crate) omitted: Vec<usize>,
     pub(crate) output_name: Option<String>,
     /// The name each output derives from, none for an omitted one; wins over the fields above.
     pub(crate) output_names: Option<Vec<Option<String>>>,
@@ -57,6 +58,7 @@ impl NewNode {
             node,
             inputs: Vec::new(),
             outputs: 1,
+            omitted: Vec::new(),
             output_name: None,
             output_names: None,
             captured: Vec::new(),
@@ -71,8 +73,16 @@ impl NewNode {
         let inputs = node.inputs.iter().map(|input| input.map(Operand::Value)).collect();
         let captured = node.captured.iter().copied().map(Operand::Value).collect();
         let outputs = node.outputs.len();
-        let (output_name, output_names) = (None, None);
-        Self { node, inputs, outputs, output_name, output_names, captured, like: Some(id) }
+        Self {
+            node,
+            inputs,
+            outputs,
+            omitted: Vec::new(),
+            output_name: None,
+            output_names: None,
+            captured,
+            like: Some(id),
+        }
     }
 
     /// Sets the domain.
@@ -131,6 +141,13 @@ impl NewNode {
     #[must_use]
     pub fn outputs(mut self, count: usize) -> Self {
         self.outputs = count;
+        self
+    }
+
+    /// Leaves output `slot` out.
+    #[must_use]
+    pub fn without_output(mut self, slot: usize) -> Self {
+        self.omitted.push(slot);
         self
     }
 

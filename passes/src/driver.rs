@@ -130,12 +130,12 @@ fn sweep(
         rules.forget_skips();
         let fired = model.edit_graphs(|graph| rules.sweep(graph));
         if !matches!(fired, Ok(true)) {
-            rules.report(context);
+            rules.report(model, context);
             return fired.map(|_| ());
         }
     }
     let names = rules.fired();
-    rules.report(context);
+    rules.report(model, context);
     if sweeps < MAX_ROUNDS {
         return Ok(());
     }
@@ -185,8 +185,15 @@ impl<'a> RuleSet<'a> {
         fired.map(|(rule, _)| rule.info().name).collect()
     }
 
-    fn report(self, context: &mut Context) {
+    /// Hands the books over, and imports the domains of other operators that rules introduced.
+    fn report(self, model: &mut Model, context: &mut Context) {
         for (rule, record) in self.rules {
+            if record.rewrites > 0 {
+                let emits = rule.info().emits.iter();
+                for (domain, _) in emits.filter_map(|name| name.rsplit_once('.')) {
+                    model.import_opset(domain, 1);
+                }
+            }
             context.record(rule.info()).merge(record);
         }
     }

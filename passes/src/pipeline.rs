@@ -2,7 +2,7 @@
 use crate::Pass;
 use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState};
 use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape, FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource, FoldShapeVector};
-use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseShuffle, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
+use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.
@@ -107,6 +107,22 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateCommonSubexpressions {},
     // Any pass before may have removed the last call.
     &EliminateUnusedFunctions {},
+];
+
+/// Rewrites an optimized model into operators that ONNX Runtime alone has.
+pub const ONNXRUNTIME: &[&dyn Pass] = &[
+    // Before something claims its factors and transpositions; layers then share their masks.
+    &FuseMultiHeadAttention {},
+    &EliminateDuplicateInitializers {},
+    &EliminateCommonSubexpressions {},
+    &FuseScaledMatMul {},
+    // A bias belongs to the activation before a sum can claim it.
+    &FuseBiasGelu {},
+    &FuseFastGelu {},
+    &FuseQuickGelu {},
+    &FuseSkipLayerNormalization {},
+    &FuseSkipRmsNormalization {},
+    &FuseConvActivation {},
 ];
 
 /// The part of [`OPTIMIZE`] that fuses nothing: it computes constants and removes what computes

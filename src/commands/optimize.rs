@@ -1,6 +1,6 @@
 //! `lapidary optimize`
 use super::{open, read_data};
-use crate::cli::{Optimize, VerifyMode};
+use crate::cli::{Optimize, Target, VerifyMode};
 use crate::render::{self, OptimizeReport};
 use lapidary::exec::RandomInputs;
 use lapidary::ir::Model;
@@ -55,9 +55,14 @@ fn run_passes(options: &Optimize, model: &mut Model, context: &mut Context) -> R
         return Ok(driver::check("the chosen passes", model)?);
     }
     let skipped: Vec<&str> = find_all(&options.skip)?.iter().map(|pass| pass.info().name).collect();
-    let chosen = pipeline::OPTIMIZE.iter().filter(|pass| !skipped.contains(&pass.info().name));
-    let passes: Vec<&dyn Pass> = chosen.copied().collect();
-    lapidary::optimize_with(model, &passes, context)?;
+    let chosen = |preset: &[&'static dyn Pass]| -> Vec<&dyn Pass> {
+        let kept = preset.iter().filter(|pass| !skipped.contains(&pass.info().name));
+        kept.map(|&pass| pass as &dyn Pass).collect()
+    };
+    lapidary::optimize_with(model, &chosen(pipeline::OPTIMIZE), context)?;
+    if options.target == Target::Onnxruntime {
+        lapidary::optimize_with(model, &chosen(pipeline::ONNXRUNTIME), context)?;
+    }
     let also = find_all(&options.also)?;
     driver::run(&also, model, context)?;
     Ok(driver::check("the chosen passes", model)?)

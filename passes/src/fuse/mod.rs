@@ -11,6 +11,8 @@ mod affine_conv;
 mod affine_conv_transpose;
 mod affine_gemm;
 mod affine_mat_mul;
+mod attention_site;
+mod batch_normalization_conv;
 mod bounds;
 mod chain;
 mod consecutive_affine;
@@ -46,6 +48,7 @@ mod preceding;
 mod product;
 mod region;
 mod reshape_gemm_reshape;
+mod runtime;
 mod scalar;
 mod not_where;
 mod range_gather;
@@ -108,6 +111,10 @@ pub use split_squeeze::FuseSplitSqueeze;
 pub use normalization_affine::FuseNormalizationAffine;
 pub use transpose_gemm::FuseTransposeGemm;
 pub use transpose_mat_mul::FuseTransposeMatMul;
+pub use runtime::{
+    FuseBiasGelu, FuseFastGelu, FuseMultiHeadAttention, FuseQuickGelu, FuseScaledMatMul,
+    FuseSkipLayerNormalization, FuseSkipRmsNormalization,
+};
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
@@ -165,6 +172,13 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     &FuseConvActivation {},
+    &FuseMultiHeadAttention {},
+    &FuseScaledMatMul {},
+    &FuseBiasGelu {},
+    &FuseFastGelu {},
+    &FuseQuickGelu {},
+    &FuseSkipLayerNormalization {},
+    &FuseSkipRmsNormalization {},
 ];
 
 /// The axis a `Squeeze` takes away, if it is a single one.

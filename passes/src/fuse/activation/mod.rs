@@ -15,3 +15,4 @@ pub use hard_swish::FuseHardSwish;
 pub use mish::FuseMish;
 pub use softplus::FuseSoftplus;
 pub use swish::FuseSwish;
+pub(super) use swish::SwishSite;
