@@ -47,6 +47,7 @@
 
 mod apply;
 mod attribute;
+mod bind;
 mod decode;
 mod dim;
 mod elem_type;
@@ -56,6 +57,7 @@ mod graph;
 mod infer;
 mod model;
 mod node;
+mod number;
 mod patch;
 pub mod pattern;
 pub mod schema;
@@ -69,10 +71,12 @@ pub use attribute::{Attribute, AttributeValue};
 pub use decode::{BoxedError, DecodeError, LoadExternal, MAX_DEPTH, NodeError, TensorDecodeError};
 pub use dim::Dim;
 pub use elem_type::ElemType;
+pub use extract::Boundary;
 pub use graph::{Graph, NodeId, ValueId};
 pub use lapidary_proto as proto;
 pub use model::{Model, OpsetImports};
 pub use node::Node;
+pub use number::{Number, Numbering};
 pub use patch::{Applied, NewNode, Operand, Patch, PatchError};
 pub use pattern::{Constant, NoMatch, Scalar};
 pub use tensor::{Element, Notes, Tensor, TensorError, element_count};

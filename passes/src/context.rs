@@ -11,6 +11,8 @@ pub struct Context {
     pub validate_each: bool,
     /// How far folding may make the model larger.
     pub growth: GrowthBudget,
+    /// Rewrites after which no pass starts another one; for finding the one at fault.
+    pub limit: Option<usize>,
     /// Bytes folding has made the model larger so far.
     pub grown: u64,
     /// What each pass did, in the order of their first run.
@@ -48,6 +50,7 @@ impl Default for Context {
         Self {
             validate_each: cfg!(debug_assertions),
             growth: GrowthBudget::default(),
+            limit: None,
             grown: 0,
             records: Vec::new(),
         }
@@ -63,6 +66,12 @@ impl Context {
             self.records.len() - 1
         });
         &mut self.records[index]
+    }
+
+    /// Whether the limit of rewrites is reached.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.limit.is_some_and(|limit| self.rewrites() >= limit)
     }
 
     /// All rewrites so far.

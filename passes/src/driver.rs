@@ -39,7 +39,9 @@ pub fn run(
     while let Some((first, tail)) = rest.split_first() {
         let rules: Vec<&dyn Rule> = rest.iter().map_while(|pass| pass.as_rule()).collect();
         if rules.is_empty() {
-            first.run(model, context)?;
+            if !context.is_exhausted() {
+                first.run(model, context)?;
+            }
             rest = tail;
         } else {
             rest = &rest[rules.len()..];
@@ -165,7 +167,7 @@ impl<'a> RuleSet<'a> {
         context: &mut Context,
     ) -> Result<bool, PassError> {
         let mut fired = false;
-        while let Some(node) = graph.get_node(id) {
+        while let Some(node) = graph.get_node(id).filter(|_| !context.is_exhausted()) {
             let rooted =
                 if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
             let candidates = rooted.into_iter().flatten().chain(&self.any_root);
