@@ -337,8 +337,8 @@ mod tests {
 
     #[test]
     fn a_long_chain_is_numbered_without_recursion() {
-        let nodes: String = (0..40_000).map(|n| format!("v{} = Neg(v{n})\n", n + 1)).collect();
-        let text = format!("g (float[1] v0) => (float[1] v40000) {{ {nodes} }}");
+        let nodes: String = (0..10_000).map(|n| format!("v{} = Neg(v{n})\n", n + 1)).collect();
+        let text = format!("g (float[1] v0) => (float[1] v10000) {{ {nodes} }}");
         let model = text::parse(&text).unwrap_or_else(|error| panic!("{error}"));
         let mut numbering = Numbering::default();
         let (a, b) = (numbering.number(&model, &|_| None), numbering.number(&model, &|_| None));

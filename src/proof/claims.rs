@@ -89,6 +89,24 @@ impl<'a> Claims<'a> {
         self.graph(0).value(self.value(claim, 0)).name()
     }
 
+    /// Whether the value is an initializer in one model and computed in the other.
+    pub(super) fn is_constant(&self, claim: u32) -> bool {
+        matches!(self.claims[claim as usize].rest, Some(Rest::Constant(_)))
+    }
+
+    /// Claims in the order in which the original computes them.
+    pub(super) fn in_order(&self, claims: &[u32]) -> Vec<u32> {
+        let graph = self.graph(0);
+        let mut place = vec![0; graph.node_bound()];
+        for (index, node) in graph.topological_order().into_iter().enumerate() {
+            place[node.index()] = index + 1;
+        }
+        let producer = |claim: u32| graph.producer(self.value(claim, 0));
+        let mut claims = claims.to_vec();
+        claims.sort_by_key(|&claim| producer(claim).map_or(0, |node| place[node.index()]));
+        claims
+    }
+
     /// The claim others may rest on instead of computing the value.
     pub(super) fn rested_on(&self, side: usize, id: ValueId) -> Option<(u32, &Rest)> {
         let claim = self.of[side][id.index()]?;

@@ -20,6 +20,8 @@
 mod claims;
 mod execute;
 mod regions;
+#[cfg(test)]
+mod tests;
 
 use claims::Claims;
 use execute::{Bench, Verdict};
@@ -175,57 +177,118 @@ impl<'a> Prover<'a> {
             proof.differing.push(Difference { value, max_rel: f64::INFINITY });
             return proof;
         };
-        for round in 0..=ROUNDS.len() {
+        let mut rounds = 0;
+        let mut unsupported = BTreeSet::new();
+        loop {
             let plan = Plan::new(&self.claims, &outputs);
-            self.execute(&plan.regions);
-            let verdict = |region: &Region| &self.known[&region.key()];
-            let failed: Vec<&Region> =
-                plan.regions.iter().filter(|region| verdict(region).is_open()).collect();
-            let differing = failed.iter().filter_map(|region| {
-                let value = self.claims.name(region.claim).to_owned();
-                verdict(region).difference().map(|max_rel| Difference { value, max_rel })
-            });
-            let differing: Vec<Difference> = differing.collect();
-            if round == 0 {
-                proof.suspects.clone_from(&differing);
+            let constants = plan.regions.iter().filter(|region| self.claims.is_constant(region.claim));
+            let constants: Vec<&Region> = constants.collect();
+            self.execute(&constants);
+            let failed: Vec<u32> = self.failed(&constants);
+            if !failed.is_empty() {
+                // The name stands for other data by now.
+                self.claims.give_up(&failed, 0);
+                continue;
             }
-            if failed.is_empty() || round == ROUNDS.len() {
-                let reason = |region: &Region| {
-                    let value = self.claims.name(region.claim).to_owned();
-                    Some(NotExecutable { value, reason: verdict(region).failure()?.to_owned() })
-                };
-                let equal = plan.regions.iter().filter_map(|region| verdict(region).equal());
-                proof.by_construction = plan.by_construction;
-                proof.by_execution = equal.clone().count();
-                proof.max_rel = equal.fold(0.0, f64::max);
-                proof.not_executable = plan.regions.iter().filter_map(reason).collect();
-                proof.differing = differing;
-                return proof;
+            let regions: Vec<&Region> = plan.regions.iter().collect();
+            self.execute(&regions);
+            let failed = self.failed(&regions);
+            if rounds == 0 {
+                proof.suspects = self.differences(&regions);
+                unsupported = self.not_executable(&regions);
             }
-            let failed: Vec<u32> = failed.iter().map(|region| region.claim).collect();
-            self.claims.give_up(&failed, ROUNDS[round]);
+            if failed.is_empty() || rounds == ROUNDS.len() {
+                return self.finish(&plan, &unsupported, proof);
+            }
+            // What rests on a failed claim fails with it.
+            let first = |region: &&&Region| {
+                !region.rests.iter().any(|claim| failed.binary_search(claim).is_ok())
+            };
+            let open = regions.iter().filter(|region| failed.binary_search(&region.claim).is_ok());
+            let first: Vec<u32> = open.filter(first).map(|region| region.claim).collect();
+            let given_up = if first.is_empty() { &failed } else { &first };
+            self.claims.give_up(given_up, ROUNDS[rounds]);
+            rounds += 1;
         }
+    }
+
+    /// The claims of these regions that need another look, sorted.
+    fn failed(&self, regions: &[&Region]) -> Vec<u32> {
+        let open = regions.iter().filter(|region| self.known[&region.key()].is_open());
+        let mut claims: Vec<u32> = open.map(|region| region.claim).collect();
+        claims.sort_unstable();
+        claims
+    }
+
+    /// What differs, in the order of the original.
+    fn differences(&self, regions: &[&Region]) -> Vec<Difference> {
+        let mut found: BTreeMap<u32, f64> = BTreeMap::new();
+        for region in regions {
+            if let Some(difference) = self.known[&region.key()].difference() {
+                found.insert(region.claim, difference);
+            }
+        }
+        let claims: Vec<u32> = found.keys().copied().collect();
+        let named = self.claims.in_order(&claims).into_iter();
+        named
+            .map(|claim| Difference {
+                value: self.claims.name(claim).to_owned(),
+                max_rel: found[&claim],
+            })
+            .collect()
+    }
+
+    /// What can't be executed.
+    fn not_executable(&self, regions: &[&Region]) -> BTreeSet<NotExecutable> {
+        let reason = |region: &&Region| {
+            let value = self.claims.name(region.claim).to_owned();
+            let reason = self.known[&region.key()].failure()?.to_owned();
+            Some(NotExecutable { value, reason })
+        };
+        regions.iter().filter_map(reason).collect()
+    }
+
+    /// The proof of the last plan. `unsupported` is what could not be executed at first.
+    fn finish(&self, plan: &Plan, unsupported: &BTreeSet<NotExecutable>, mut proof: Proof) -> Proof {
+        let regions: Vec<&Region> = plan.regions.iter().collect();
+        let equal = regions.iter().filter_map(|region| self.known[&region.key()].equal());
+        proof.by_construction = plan.by_construction;
+        proof.by_execution = equal.clone().count();
+        proof.max_rel = equal.fold(0.0, f64::max);
+        proof.differing = self.differences(&regions);
+        let not_executable = self.not_executable(&regions);
+        if proof.differing.is_empty() && !not_executable.is_subset(unsupported) {
+            // What differed is now part of something that can't be executed.
+            proof.differing.clone_from(&proof.suspects);
+        }
+        proof.not_executable = not_executable.into_iter().collect();
         proof
     }
 
     /// Executes the regions not executed before: small ones together, cropped where that is the
     /// same; what fails then once more by itself and whole.
-    fn execute(&mut self, regions: &[Region]) {
+    fn execute(&mut self, regions: &[&Region]) {
+        let new = regions.iter().copied();
         let new: Vec<&Region> =
-            regions.iter().filter(|region| !self.known.contains_key(&region.key())).collect();
+            new.filter(|region| !self.known.contains_key(&region.key())).collect();
         let mut groups: Vec<(Vec<&Region>, bool)> = Vec::new();
         for group in regions::groups(&new, self.options.together) {
             groups.push((group, true));
         }
         while let Some((group, cropped)) = groups.pop() {
             if let [region] = group[..]
-                && region.bytes > self.options.limit
+                && let Some(reason) = region.too_much(self.options.limit)
             {
-                let reason = "larger than --verify-limit".to_owned();
-                self.known.insert(region.key(), Verdict::Unsupported(reason));
+                self.known.insert(region.key(), Verdict::Unsupported(reason.to_owned()));
                 continue;
             }
-            match self.bench.run(&self.claims, &group, cropped) {
+            let t0 = std::time::Instant::now();
+            let result = self.bench.run(&self.claims, &group, cropped);
+            if std::env::var_os("DEBUGP").is_some() {
+                let names: Vec<&str> = group.iter().take(5).map(|r| self.claims.name(r.claim)).collect();
+                eprintln!("run {} regions cropped {cropped} bytes {} {:?} {:?} {names:?}", group.len(), group.iter().map(|r| r.bytes).sum::<u64>(), t0.elapsed(), result.as_ref().map(|v| v.iter().filter(|v| v.is_open()).count()));
+            }
+            match result {
                 Ok(verdicts) => {
                     let mut again = Vec::new();
                     for (&region, verdict) in group.iter().zip(verdicts) {

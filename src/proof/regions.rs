@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 /// Groups a region may still join.
 const OPEN_GROUPS: usize = 8;
 
+/// Visits per node, and at all, after which regions are not looked into any more.
+const VISITS: usize = 16;
+const MANY_VISITS: usize = 1 << 20;
+
 /// Rows and columns of a cropped region, at least; more where a kernel has more.
 const CROPPED: i64 = 4;
 
@@ -24,11 +28,13 @@ pub(super) struct Plan {
 pub(super) struct Region {
     pub(super) claim: u32,
     /// The claims it rests on, sorted.
-    rests: Vec<u32>,
+    pub(super) rests: Vec<u32>,
     /// What is given: claims it rests on and inputs of the models, by name.
     pub(super) leaves: BTreeMap<String, Leaf>,
     /// Bytes of the constants it reads and of the values it is given and gives.
     pub(super) bytes: u64,
+    /// Whether the nodes were not visited because regions overlap too much.
+    entangled: bool,
 }
 
 /// A value given to a region.
@@ -53,6 +59,14 @@ impl Region {
     /// The claim and what it rests on.
     pub(super) fn key(&self) -> (u32, Vec<u32>) {
         (self.claim, self.rests.clone())
+    }
+
+    /// Why it is not executed, if it would cost too much.
+    pub(super) fn too_much(&self, limit: u64) -> Option<&'static str> {
+        match self.entangled {
+            true => Some("what it depends on overlaps too much with what others depend on"),
+            false => (self.bytes > limit).then_some("larger than --verify-limit"),
+        }
     }
 
     pub(super) fn is_cropped(&self) -> bool {
@@ -82,7 +96,11 @@ impl Plan {
                 waiting.extend(part.rests);
             } else {
                 let mut part = Part::default();
-                for walk in &mut walks {
+                let nodes = walks.iter().map(|walk| walk.marks.len()).sum::<usize>();
+                let visits = walks.iter().map(|walk| walk.visits).sum::<usize>();
+                let entangled = visits > nodes * VISITS + MANY_VISITS;
+                part.entangled = entangled;
+                for walk in walks.iter_mut().filter(|_| !entangled) {
                     walk.mark += 1;
                     walk.back(claim, &mut part);
                 }
@@ -102,11 +120,12 @@ struct Walk<'a> {
     /// The mark a node got when it was last met.
     marks: Vec<u32>,
     mark: u32,
+    visits: usize,
 }
 
 impl<'a> Walk<'a> {
     fn new(claims: &'a Claims<'a>, side: usize) -> Self {
-        Self { claims, side, marks: vec![0; claims.graph(side).node_bound()], mark: 0 }
+        Self { claims, side, marks: vec![0; claims.graph(side).node_bound()], mark: 0, visits: 0 }
     }
 
     /// Collects what lies between a claim and what it rests on, but for nodes marked already.
@@ -121,6 +140,7 @@ impl<'a> Walk<'a> {
             if std::mem::replace(&mut self.marks[id.index()], self.mark) == self.mark {
                 continue;
             }
+            self.visits += 1;
             let node = &graph[id];
             part.node(graph, node);
             for &read in node.inputs().iter().flatten().chain(node.captured()) {
@@ -141,6 +161,7 @@ struct Part {
     leaves: BTreeMap<String, Leaf>,
     bytes: u64,
     crop: Crop,
+    entangled: bool,
 }
 
 /// Whether fewer rows and columns tell as much.
@@ -207,7 +228,7 @@ impl Part {
         self.crop(output);
         let given = self.leaves.values().map(|leaf| bytes(&leaf.ty(true)));
         let bytes = self.bytes + given.sum::<u64>() + bytes(output);
-        Region { claim, rests: self.rests, leaves: self.leaves, bytes }
+        Region { claim, rests: self.rests, leaves: self.leaves, bytes, entangled: self.entangled }
     }
 
     /// With m rows or columns where there are fewest, t of them do there, and
