@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Compress(Compress),
     /// Compare what two models compute.
     Verify(Verify),
+    /// Show what two models have different.
+    Diff(Diff),
     /// Describe a model.
     Inspect(Inspect),
     /// List the passes, or explain one.
@@ -117,6 +119,8 @@ pub(crate) struct Data {
 pub(crate) enum VerifyMode {
     /// Validate the graph, execute nothing.
     Off,
+    /// Execute what was changed, piece by piece; what was left alone is the same by construction.
+    Fast,
     /// Execute both models and compare every output.
     Full,
 }
@@ -142,10 +146,15 @@ pub(crate) struct Optimize {
     /// Replace calls of the functions of the model by their bodies.
     #[arg(long)]
     pub(crate) inline: bool,
-    /// Execute the result; without --data on seeded random inputs.
-    #[arg(long, value_enum, default_value = "full")]
-    pub(crate) verify: VerifyMode,
-    /// Do not execute models larger than this many megabytes.
+    /// How the result is checked; without --data on seeded random numbers. Default fast, with
+    /// --data full.
+    #[arg(long, value_enum)]
+    pub(crate) verify: Option<VerifyMode>,
+    /// When the check fails, find the rewrite at fault and write the smallest model it spoils
+    /// beside the output, as <output>.guilty.onnx.
+    #[arg(long)]
+    pub(crate) bisect: bool,
+    /// Do not execute models, or changed parts of them, larger than this many megabytes.
     #[arg(long, value_name = "MB", default_value_t = 256)]
     pub(crate) verify_limit: u64,
     /// The runtime to write for; `onnxruntime` uses operators no other runtime has.
@@ -298,6 +307,17 @@ pub(crate) struct Verify {
     pub(crate) tolerance: Option<f64>,
     #[command(flatten)]
     pub(crate) gates: Gates,
+}
+
+/// `lapidary diff`
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The first model.
+    #[arg(value_name = "A.onnx")]
+    pub(crate) a: PathBuf,
+    /// The second model.
+    #[arg(value_name = "B.onnx")]
+    pub(crate) b: PathBuf,
 }
 
 /// `lapidary inspect`

@@ -12,16 +12,21 @@
 //! # Ok(())
 //! # }
 //! ```
+mod bisect;
 mod cost;
 mod dataset;
+mod diff;
 mod error;
 mod evaluate;
 mod file;
 mod numpy;
+mod proof;
 mod road;
 
+pub use bisect::{Guilty, bisect};
 pub use cost::Cost;
 pub use dataset::{Dataset, DatasetError};
+pub use diff::{Diff, NodeChange, Pair, TensorChange};
 pub use error::Error;
 pub use evaluate::{Evaluation, OutputError, Reference};
 pub use file::{Opened, open, save};
@@ -29,4 +34,5 @@ pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;
 pub use lapidary_proto::ReadOptions;
+pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use road::{fix_dims, inline_functions, optimize, optimize_with, prune, prune_as_is, quantize};

@@ -13,7 +13,8 @@ fn main() -> ExitCode {
         commands::set_threads(threads);
     }
     match commands::run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             let code = error.exit_code();
             render::error(error, json);

@@ -41,21 +41,35 @@ impl RandomInputs {
         let mut params = self.dims.clone();
         let mut inputs = Inputs::new();
         for declared in &signature.inputs {
-            inputs.insert(declared.name.clone(), self.tensor(declared, &mut params)?);
+            let dims = self.size(declared, &mut params)?;
+            inputs.insert(declared.name.clone(), self.tensor(declared, &dims)?);
         }
         Ok(inputs)
     }
 
-    fn tensor(
+    /// The dimensions of the inputs for `model`.
+    ///
+    /// # Errors
+    /// When an input declares no element type or no shape, or an element type the runtime does not
+    /// have.
+    pub fn dimensions(&self, model: &Model) -> Result<BTreeMap<String, Vec<i64>>, ExecError> {
+        let signature = Signature::new(&model.graph)?;
+        let mut params = self.dims.clone();
+        let size =
+            |declared: &Declared| Ok((declared.name.clone(), self.size(declared, &mut params)?));
+        signature.inputs.iter().map(size).collect()
+    }
+
+    fn size(
         &self,
         declared: &Declared,
         params: &mut BTreeMap<String, i64>,
-    ) -> Result<Tensor, ExecError> {
-        let name = || declared.name.clone();
+    ) -> Result<Vec<i64>, ExecError> {
         let Some(shape) = &declared.shape else {
-            return Err(ExecError::Undeclared { name: name(), what: "shape" });
+            let name = declared.name.clone();
+            return Err(ExecError::Undeclared { name, what: "shape" });
         };
-        let mut size = |(axis, dim): (usize, &Dim)| {
+        let size = |(axis, dim): (usize, &Dim)| {
             let chosen = match (axis, shape.len()) {
                 (0, _) => self.batch,
                 (1, 4..) => 3,
@@ -68,7 +82,10 @@ impl RandomInputs {
                 (None, None) => chosen,
             }
         };
-        let dims: Vec<i64> = shape.iter().enumerate().map(&mut size).collect();
+        Ok(shape.iter().enumerate().map(size).collect())
+    }
+
+    fn tensor(&self, declared: &Declared, dims: &[i64]) -> Result<Tensor, ExecError> {
         let mut generator = Generator::new(self.seed, &declared.name);
         let count = dims.iter().product::<i64>() as usize;
         let ones = declared.name.to_lowercase().contains("mask");
@@ -80,7 +97,7 @@ impl RandomInputs {
                         $number
                     })
                     .collect();
-                Ok(Tensor::new(&dims, &numbers))
+                Ok(Tensor::new(dims, &numbers))
             }};
             ($ty:ty) => {
                 tensor!(generator, if ones { 1 } else { generator.below(2) as $ty })
@@ -99,7 +116,7 @@ impl RandomInputs {
             ElemType::UINT16 => tensor!(u16),
             ElemType::UINT32 => tensor!(u32),
             ElemType::UINT64 => tensor!(u64),
-            elem_type => Err(ExecError::UnsupportedType { name: name(), elem_type }),
+            elem_type => Err(ExecError::UnsupportedType { name: declared.name.clone(), elem_type }),
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Context {
     pub validate_each: bool,
     /// How far folding may make the model larger.
     pub growth: GrowthBudget,
+    /// Rewrites after which no pass starts another one; for finding the one at fault.
+    pub limit: Option<usize>,
     /// Bytes folding has made the model larger so far.
     pub grown: u64,
     /// Bytes the file may be larger in the end.
@@ -74,6 +76,7 @@ impl Default for Context {
         Self {
             validate_each: cfg!(debug_assertions),
             growth: GrowthBudget::default(),
+            limit: None,
             grown: 0,
             file_growth: 0,
             reverted: Vec::new(),
@@ -118,6 +121,17 @@ impl Context {
         };
         let active = self.records.iter().filter(|record| record.rewrites > rewrites(record));
         active.map(|record| record.pass).collect()
+    }
+
+    /// Whether the limit of rewrites is reached.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.rewrites_left() == Some(0)
+    }
+
+    /// Rewrites that may still be made, if they are limited.
+    pub(crate) fn rewrites_left(&self) -> Option<usize> {
+        self.limit.map(|limit| limit.saturating_sub(self.rewrites()))
     }
 
     /// All rewrites so far.

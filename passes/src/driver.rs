@@ -73,9 +73,11 @@ fn round(
     while let Some((first, tail)) = rest.split_first() {
         let rules: Vec<&dyn Rule> = rest.iter().map_while(|pass| pass.as_rule()).collect();
         if rules.is_empty() {
-            let start = Instant::now();
-            first.run(model, context)?;
-            context.record(first.info()).time += start.elapsed();
+            if !context.is_exhausted() {
+                let start = Instant::now();
+                first.run(model, context)?;
+                context.record(first.info()).time += start.elapsed();
+            }
             rest = tail;
         } else {
             rest = &rest[rules.len()..];
@@ -125,7 +127,7 @@ fn sweep(
         }
         context.record(rule.info());
     }
-    let mut rules = RuleSet::new(allowed);
+    let mut rules = RuleSet::new(allowed, context.rewrites_left());
     for _ in 0..sweeps {
         rules.forget_skips();
         let fired = model.edit_graphs(|graph| rules.sweep(graph));
@@ -157,10 +159,12 @@ struct RuleSet<'a> {
     rules: Vec<(&'a dyn Rule, Record)>,
     by_root: FxHashMap<&'static str, Vec<usize>>,
     any_root: Vec<usize>,
+    /// Rewrites that may still be made, if they are limited.
+    left: Option<usize>,
 }
 
 impl<'a> RuleSet<'a> {
-    fn new(rules: Vec<&'a dyn Rule>) -> Self {
+    fn new(rules: Vec<&'a dyn Rule>, left: Option<usize>) -> Self {
         let mut by_root: FxHashMap<&'static str, Vec<usize>> = FxHashMap::default();
         let mut any_root = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
@@ -172,7 +176,7 @@ impl<'a> RuleSet<'a> {
             }
         }
         let rules = rules.into_iter().map(|rule| (rule, Record::default())).collect();
-        Self { rules, by_root, any_root }
+        Self { rules, by_root, any_root, left }
     }
 
     /// The last sweep sees every remaining site: its reasons stay.
@@ -217,7 +221,9 @@ impl<'a> RuleSet<'a> {
         id: NodeId,
         waiting: &mut WorkList,
     ) -> Result<bool, PassError> {
-        let Some(node) = graph.get_node(id) else { return Ok(false) };
+        let Some(node) = graph.get_node(id).filter(|_| self.left != Some(0)) else {
+            return Ok(false);
+        };
         let rooted =
             if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
         for &index in rooted.into_iter().flatten().chain(&self.any_root) {
@@ -232,6 +238,7 @@ impl<'a> RuleSet<'a> {
                 graph.infer_from(&done.touched);
                 record.rewrites += 1;
                 record.count(&done);
+                self.left = self.left.map(|left| left - 1);
                 waiting.push_around(graph, &done.touched);
             }
             record.time += start.elapsed();

@@ -6,6 +6,8 @@ use lapidary_ir::Model;
 
 /// Runs `passes` to a fixpoint on `model`, and validates the result.
 ///
+/// Cut short by a limit of rewrites, a model may be larger on its way to a smaller one.
+///
 /// When the result is invalid, or larger than the model was by more than the context allows, or a
 /// pass fails, everything is done again without the pass at fault, which the context then names.
 ///
@@ -34,7 +36,8 @@ pub fn run_guarded(
             }
             Ok(()) => {
                 let bytes = attempt.encoded_len() as u64;
-                let Some(pass) = grower(&books, &trusted).filter(|_| bytes > limit) else {
+                let Some(pass) = grower(&books, &trusted).filter(|_| bytes > limit && books.limit.is_none())
+                else {
                     *model = attempt;
                     *context = books;
                     return Ok(());

@@ -1,11 +1,13 @@
 //! One file per verb.
 mod compress;
+mod diff;
 mod gates;
 mod inspect;
 mod optimize;
 mod passes;
 mod prune;
 mod quantize;
+mod verification;
 mod verify;
 
 use crate::cli::{Cli, Command, Data, Input, Shapes};
@@ -14,10 +16,11 @@ use lapidary::ir::{FixedDims, Model};
 use lapidary::{Dataset, Error, Opened, ReadOptions};
 use std::path::Path;
 
-/// Runs the verb of the command line.
-pub(crate) fn run(cli: Cli) -> Result<(), Error> {
+/// Runs the verb of the command line. Whether the answer is yes, for verbs that ask.
+pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
     let json = cli.json;
     match cli.command {
+        Command::Diff(options) => return diff::run(&options, json),
         Command::Optimize(options) => optimize::run(&options, json),
         Command::Quantize(options) => quantize::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
@@ -26,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Inspect(options) => inspect::run(&options, json),
         Command::Passes(options) => passes::run(&options, json),
     }
+    .map(|()| true)
 }
 
 /// Sets the number of worker threads of the whole process.

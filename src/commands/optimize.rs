@@ -1,13 +1,11 @@
 //! `lapidary optimize`
-use super::{open, read_data};
-use crate::cli::{Optimize, Target, VerifyMode};
+use super::open;
+use super::verification::{MEGABYTE, Verifier};
+use crate::cli::{Optimize, Target};
 use crate::render::{self, OptimizeReport};
-use lapidary::exec::RandomInputs;
 use lapidary::ir::Model;
 use lapidary::passes::{Accuracy, Context, GrowthBudget, Pass, driver, pipeline};
-use lapidary::{Cost, Dataset, Error, Evaluation, Reference};
-
-const MEGABYTE: u64 = 1 << 20;
+use lapidary::{Cost, Error, bisect};
 
 /// Alone in `--only`: the model is read, checked and written again, and nothing is rewritten.
 const NONE: &str = "none";
@@ -20,15 +18,20 @@ pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
     }
     original.graph.infer();
     let mut model = original.clone();
-    let mut context = Context {
+    let settings = Context {
         validate_each: options.verify_each,
         growth: growth(options.growth * MEGABYTE),
         file_growth: options.growth * MEGABYTE,
         ..Context::default()
     };
+    let mut context = settings.clone();
     run_passes(options, &mut model, &mut context)?;
     let (before, after) = (Cost::of(&original), Cost::of(&model));
-    let verification = verify(options, &original, &model, before.bytes)?;
+    let verifier = Verifier { options, original: &original, bytes: before.bytes };
+    let verification = verifier.check(&model).map_err(|error| match options.bisect {
+        true => accuse(options, &original, &settings, &verifier, error),
+        false => error,
+    })?;
     lapidary::save(&model, &options.output.output)?;
     let report = OptimizeReport {
         before,
@@ -89,55 +92,30 @@ fn find(name: &str) -> Result<&'static dyn Pass, Error> {
     Ok(pass)
 }
 
-/// Executes both models and compares every output, unless told not to or too large.
-fn verify(
+/// Adds to the error of a failed check which rewrite is at fault, and writes the smallest model it
+/// spoils beside the output.
+fn accuse(
     options: &Optimize,
     original: &Model,
-    model: &Model,
-    bytes: u64,
-) -> Result<render::Verification, Error> {
-    if options.verify == VerifyMode::Off {
-        return Ok(render::Verification::skipped("--verify off"));
-    }
-    if bytes > options.verify_limit * MEGABYTE {
-        return Ok(render::Verification::skipped("larger than --verify-limit"));
-    }
-    let (dataset, source) = match &options.data.data {
-        Some(path) => (read_data(path, original, options.data.samples)?, "--data"),
-        None => match RandomInputs::default().generate(original) {
-            Ok(inputs) => (Dataset::whole(inputs), "random inputs"),
-            Err(error) => return Ok(render::Verification::skipped(&error.to_string())),
-        },
-    };
-    let reference = match Reference::new(original, dataset) {
-        Ok(reference) => reference,
-        Err(Error::Execute { source, .. }) if options.data.data.is_none() => {
-            let why = format!("the built-in runtime can't execute the original: {source}");
-            return Ok(render::Verification::skipped(&why));
+    settings: &Context,
+    verifier: &Verifier<'_>,
+    error: Error,
+) -> Error {
+    let Error::Gate { problem, help } = error else { return error };
+    let rewrite = |model: &mut Model, context: &mut Context| run_passes(options, model, context);
+    let fails = |model: &Model| matches!(verifier.check(model), Err(Error::Gate { .. }));
+    let guilty = match bisect(original, settings, &rewrite, &fails, &lapidary::passes::find) {
+        Ok(Some(guilty)) => guilty,
+        Ok(None) => {
+            let problem = format!("{problem}; no single rewrite is at fault");
+            return Error::Gate { problem, help };
         }
-        Err(error) => return Err(error),
+        Err(error) => return error,
     };
-    let evaluation = reference.evaluate(model)?;
-    let allowed = gate(&reference, original, &evaluation)?;
-    Ok(render::Verification::done(source, evaluation, allowed))
-}
-
-/// The difference that is allowed, or the error that it is exceeded. Deep networks amplify
-/// rounding: what the original loses against itself, executed in another order, is no fault of a
-/// rewrite.
-fn gate(reference: &Reference, original: &Model, evaluation: &Evaluation) -> Result<f64, Error> {
-    let (found, tolerance) = (evaluation.max_rel(), Accuracy::Rounding.tolerance());
-    if found <= tolerance {
-        return Ok(tolerance);
+    let path = options.output.output.with_extension("guilty.onnx");
+    if let Err(error) = lapidary::save(&guilty.model, &path) {
+        return error;
     }
-    let allowed = tolerance.max(reference.noise(original)?);
-    if found <= allowed {
-        return Ok(allowed);
-    }
-    Err(Error::Gate {
-        problem: format!(
-            "an output differs by {found:.2e} of its largest value, allowed is {allowed:.2e}"
-        ),
-        help: "nothing was written; `--only` and `--skip` help to find the pass at fault, please report it",
-    })
+    let problem = format!("{problem}; {guilty}: `{}` is a model it spoils", path.display());
+    Error::Gate { problem, help: "nothing else was written; please report it with that model" }
 }

@@ -1,12 +1,14 @@
 //! What a person or a program reads: tables on standard output, talk on standard error.
 #![expect(clippy::print_stdout, reason = "this is where the program prints")]
 
+mod diff;
 mod inspect;
 mod passes;
 mod plan;
 mod progress;
 mod road;
 
+pub(crate) use diff::diff;
 pub(crate) use inspect::{inspect, text};
 pub(crate) use passes::{pass, passes};
 pub(crate) use plan::prune_plan;

@@ -2,8 +2,8 @@
 use super::{Progress, grouped, json, percent, signed, table};
 use lapidary::ir::Model;
 use lapidary::passes::quantize::QuantizationPlan;
-use lapidary::passes::{Record, Reverted};
-use lapidary::{Cost, Error, Evaluation, Reference};
+use lapidary::passes::{Accuracy, Record, Reverted};
+use lapidary::{Cost, Error, Evaluation, Proof, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -212,8 +212,9 @@ pub(crate) struct OptimizeReport<'a> {
 }
 
 /// How a result was checked.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(crate) struct Verification {
+    /// Whether everything that could differ was executed.
     executed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     on: Option<String>,
@@ -223,19 +224,15 @@ pub(crate) struct Verification {
     evaluation: Option<Evaluation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed: Option<f64>,
+    /// What was found piece by piece.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
 }
 
 impl Verification {
     /// Not executed, with the reason.
     pub(crate) fn skipped(why: &str) -> Self {
-        let why = Some(why.to_owned());
-        Self {
-            executed: false,
-            on: None,
-            not_executed_because: why,
-            evaluation: None,
-            allowed: None,
-        }
+        Self { not_executed_because: Some(why.to_owned()), ..Self::default() }
     }
 
     /// Executed on `source`, with differences up to `allowed`.
@@ -243,10 +240,31 @@ impl Verification {
         Self {
             executed: true,
             on: Some(source.to_owned()),
-            not_executed_because: None,
             evaluation: Some(evaluation),
             allowed: Some(allowed),
+            ..Self::default()
         }
+    }
+
+    /// Proved piece by piece.
+    pub(crate) fn proved(proof: Proof) -> Self {
+        Self {
+            executed: true,
+            on: Some("random numbers".to_owned()),
+            allowed: Some(Accuracy::Rounding.tolerance()),
+            proof: Some(proof),
+            ..Self::default()
+        }
+    }
+
+    /// The same after an attempt to prove it piece by piece.
+    pub(crate) fn with(self, proof: Proof) -> Self {
+        Self { proof: Some(proof), ..self }
+    }
+
+    /// Whether everything that could differ was executed.
+    pub(crate) fn is_executed(&self) -> bool {
+        self.executed
     }
 }
 
@@ -311,15 +329,35 @@ fn ledger(passes: &[PassReport], with_time: bool) {
 }
 
 fn verification_line(verification: &Verification) -> String {
-    let why = verification.not_executed_because.as_deref().unwrap_or_default();
-    let Some(evaluation) = &verification.evaluation else {
-        return format!("validated, not executed: {why}");
+    let allowed = verification.allowed.unwrap_or_default();
+    if let Some(evaluation) = &verification.evaluation {
+        let on = verification.on.as_deref().unwrap_or_default();
+        let error = evaluation.max_rel();
+        return format!(
+            "validated and executed on {on}: largest relative difference {error:.1e}, allowed {allowed:.1e}"
+        );
+    }
+    let why = verification.not_executed_because.as_deref();
+    let Some(proof) = &verification.proof else {
+        return format!("validated, not executed: {}", why.unwrap_or_default());
     };
-    let on = verification.on.as_deref().unwrap_or_default();
-    let (error, allowed) = (evaluation.max_rel(), verification.allowed.unwrap_or_default());
-    format!(
-        "validated and executed on {on}: largest relative difference {error:.1e}, allowed {allowed:.1e}"
-    )
+    let Proof { by_construction, by_execution, max_rel, not_executable, .. } = proof;
+    let changed = by_execution + not_executable.len();
+    let mut line = format!("validated, {by_construction} values the same by construction");
+    if *by_execution > 0 {
+        line += &format!(
+            ", {by_execution} of {changed} changed values executed: \
+             largest relative difference {max_rel:.1e}, allowed {:.1e}",
+            Accuracy::Rounding.tolerance()
+        );
+    }
+    for value in not_executable {
+        line += &format!("\nnot executed: `{}`: {}", value.value, value.reason);
+    }
+    if let Some(why) = why {
+        line += &format!("\nnot executed as a whole: {why}");
+    }
+    line
 }
 
 #[derive(Serialize)]

@@ -46,5 +46,5 @@ mod tests;
 
 pub use error::ParseError;
 pub use parse::{DEFAULT_IR_VERSION, DEFAULT_OPSET, parse};
-pub use print::{PrintOptions, print, print_model};
+pub use print::{PrintOptions, print, print_attribute, print_model, print_node, print_value};
 pub use seed::seeded;

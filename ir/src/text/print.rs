@@ -49,6 +49,28 @@ pub fn print_model(model: &Model, options: PrintOptions) -> String {
     printer.text
 }
 
+/// One node in the notation, as in the text of its graph.
+#[must_use]
+pub fn print_node(graph: &Graph, id: NodeId) -> String {
+    let mut printer = Printer { text: String::new(), options: PrintOptions::default() };
+    printer.node(&Scope { graph, captured: &[] }, &graph[id], 0);
+    printer.text
+}
+
+/// One attribute of a node in the notation.
+#[must_use]
+pub fn print_attribute(attribute: &Attribute) -> String {
+    let mut printer = Printer { text: String::new(), options: PrintOptions::default() };
+    printer.attribute(attribute, None, &[], 0);
+    printer.text
+}
+
+/// A value in the notation: the type as declared, otherwise as known, and the name.
+#[must_use]
+pub fn print_value(graph: &Graph, id: ValueId) -> String {
+    Scope { graph, captured: &[] }.declaration(id)
+}
+
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&print(self))
