@@ -55,6 +55,7 @@ impl<'a> Splice<'a> {
                 node: node.clone(),
                 inputs: operands.collect::<Option<_>>()?,
                 outputs: node.outputs.len(),
+                omitted: Vec::new(),
                 output_name: None,
                 output_names: Some(node.outputs.iter().map(name).collect()),
                 captured: node.captured.iter().map(resolve).collect::<Option<_>>()?,

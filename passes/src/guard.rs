@@ -36,7 +36,8 @@ pub fn run_guarded(
             }
             Ok(()) => {
                 let bytes = attempt.encoded_len() as u64;
-                let Some(pass) = grower(&books, &trusted).filter(|_| bytes > limit && books.limit.is_none())
+                let Some(pass) =
+                    grower(&books, &trusted).filter(|_| bytes > limit && books.limit.is_none())
                 else {
                     *model = attempt;
                     *context = books;

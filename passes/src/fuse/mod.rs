@@ -12,17 +12,16 @@ mod affine_conv_transpose;
 mod affine_gemm;
 mod affine_mat_mul;
 mod attention_site;
-mod batch_normalization_conv;
 mod bounds;
 mod chain;
-mod consecutive_affine;
 mod composition;
+mod consecutive_affine;
 mod consecutive_clip;
 mod consecutive_concats;
-mod consecutive_slices;
 mod consecutive_conv;
 mod consecutive_gemm;
 mod consecutive_mat_mul;
+mod consecutive_slices;
 mod conv_activation;
 mod conv_add;
 mod conv_batch_normalization;
@@ -41,18 +40,18 @@ mod mat_mul_batch_normalization;
 mod mat_mul_mul;
 mod normalization;
 mod normalization_affine;
+mod not_where;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
 mod preceding;
 mod product;
+mod range_gather;
+mod reduce_squeeze;
 mod region;
 mod reshape_gemm_reshape;
 mod runtime;
 mod scalar;
-mod not_where;
-mod range_gather;
-mod reduce_squeeze;
 mod shuffle;
 mod slice_squeeze;
 mod slices;
@@ -74,10 +73,10 @@ pub use affine_mat_mul::FuseAffineMatMul;
 pub use consecutive_affine::FuseConsecutiveAffine;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use consecutive_concats::FuseConsecutiveConcats;
-pub use consecutive_slices::FuseConsecutiveSlices;
 pub use consecutive_conv::FuseConsecutiveConv;
 pub use consecutive_gemm::FuseConsecutiveGemm;
 pub use consecutive_mat_mul::FuseConsecutiveMatMul;
+pub use consecutive_slices::FuseConsecutiveSlices;
 pub use conv_activation::FuseConvActivation;
 pub use conv_add::FuseConvAdd;
 pub use conv_batch_normalization::FuseConvBatchNormalization;
@@ -97,24 +96,24 @@ pub use normalization::{
     FuseGroupNormalization, FuseInstanceNormalization, FuseLayerNormalization, FuseLogSoftmax,
     FuseLpNormalization, FuseRmsNormalization, FuseSoftmax,
 };
+pub use normalization_affine::FuseNormalizationAffine;
+pub use not_where::FuseNotWhere;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
-pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
-pub use not_where::FuseNotWhere;
 pub use range_gather::FuseRangeGather;
 pub use reduce_squeeze::FuseReduceSqueeze;
+pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
+pub use runtime::{
+    FuseBiasGelu, FuseFastGelu, FuseMultiHeadAttention, FuseQuickGelu, FuseScaledMatMul,
+    FuseSkipLayerNormalization, FuseSkipRmsNormalization,
+};
 pub use shuffle::FuseShuffle;
 pub use slice_squeeze::FuseSliceSqueeze;
 pub use slices::FuseSlices;
 pub use slices_concat::FuseSlicesConcat;
 pub use split_squeeze::FuseSplitSqueeze;
-pub use normalization_affine::FuseNormalizationAffine;
 pub use transpose_gemm::FuseTransposeGemm;
 pub use transpose_mat_mul::FuseTransposeMatMul;
-pub use runtime::{
-    FuseBiasGelu, FuseFastGelu, FuseMultiHeadAttention, FuseQuickGelu, FuseScaledMatMul,
-    FuseSkipLayerNormalization, FuseSkipRmsNormalization,
-};
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
