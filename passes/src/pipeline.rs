@@ -20,7 +20,7 @@ use crate::fuse::{
     FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseExpandReshape, FuseGemmAdd,
     FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd, FuseMatMulBatchNormalization,
     FuseNotWhere, FusePadAveragePool, FusePadConv, FuseRangeGather, FuseReduceSqueeze, FuseShuffle,
-    FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSplitSqueeze,
+    FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSplitReshape, FuseSplitSqueeze,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -89,6 +89,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseRangeGather {},
     &FuseExpandReshape {},
     &FuseShuffle {},
+    &FuseSplitReshape {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.

@@ -34,6 +34,7 @@ mod shuffle;
 mod slice_squeeze;
 mod slices;
 mod slices_concat;
+mod split_reshape;
 mod split_squeeze;
 pub mod unit;
 mod weights;
@@ -64,6 +65,7 @@ pub use shuffle::FuseShuffle;
 pub use slice_squeeze::FuseSliceSqueeze;
 pub use slices::FuseSlices;
 pub use slices_concat::FuseSlicesConcat;
+pub use split_reshape::FuseSplitReshape;
 pub use split_squeeze::FuseSplitSqueeze;
 
 /// The passes of this verb, in documentation order.
@@ -92,6 +94,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseRangeGather {},
     &FuseExpandReshape {},
     &FuseShuffle {},
+    &FuseSplitReshape {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     &FuseConvActivation {},
