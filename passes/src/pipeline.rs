@@ -1,36 +1,8 @@
 //! Which passes run, in which order.
 use crate::Pass;
-use crate::eliminate::{
-    EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts,
-    EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf,
-    EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers,
-    EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic,
-    EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape,
-    EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput,
-    EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs,
-    EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState,
-};
-use crate::fold::{
-    FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape,
-    FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource,
-    FoldShapeVector,
-};
-use crate::fuse::{
-    FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm,
-    FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip,
-    FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul,
-    FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization,
-    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd,
-    FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
-    FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere,
-    FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceSqueeze,
-    FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle,
-    FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices,
-    FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitSqueeze, FuseTransposeGemm,
-    FuseTransposeMatMul,
-};
+use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState};
+use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape, FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource, FoldShapeVector};
+use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitReshape, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.
@@ -128,6 +100,7 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseRangeGather {},
     &FuseExpandReshape {},
     &FuseShuffle {},
+    &FuseSplitReshape {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.

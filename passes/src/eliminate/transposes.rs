@@ -57,15 +57,21 @@ impl Rule for EliminateTransposes {
         if perm.iter().copied().eq(0..perm.len()) {
             return Err(Skip::NoMatch);
         }
-        let mut region =
-            Region { graph, perm: &perm, order: Vec::new(), members: FxHashMap::default() };
-        region.grow(root);
-        if region.order.is_empty() {
-            return Err(Skip::NoMatch);
+        let mut tried = false;
+        // Either the readers get what the permutation was applied to, or it is applied before.
+        let (above, below) = (graph[root].input(0).or_no_match()?, graph[root].output(0));
+        for (perm, value) in [(perm.clone(), below.or_no_match()?), (inverse(&perm), above)] {
+            let mut region =
+                Region { graph, perm: &perm, order: Vec::new(), members: FxHashMap::default() };
+            region.grow(value);
+            tried |= !region.order.is_empty();
+            region.shrink();
+            if region.cost() < 0 {
+                return region.write(patch).or_skip("two graph outputs would be one value");
+            }
         }
-        region.shrink();
-        require(region.cost() < 0, "as many transposes would be left")?;
-        region.write(patch).or_skip("two graph outputs would be one value")
+        require(!tried, "as many transposes would be left")?;
+        Err(Skip::NoMatch)
     }
 }
 
@@ -79,10 +85,10 @@ struct Region<'a> {
 }
 
 impl Region<'_> {
-    /// Adds all operators that can be reached from `root` through operators that fit.
-    fn grow(&mut self, root: NodeId) {
+    /// Adds all operators that can be reached from `value` through operators that fit.
+    fn grow(&mut self, value: ValueId) {
         let graph = self.graph;
-        let mut waiting: Vec<ValueId> = graph[root].outputs().iter().flatten().copied().collect();
+        let mut waiting = vec![value];
         let mut at = 0;
         while let Some(&value) = waiting.get(at) {
             at += 1;
@@ -231,10 +237,7 @@ impl Region<'_> {
     /// A value from outside without the permutation.
     fn entering(&self, value: ValueId, patch: &mut Patch) -> Operand {
         let graph = self.graph;
-        let mut inverse = vec![0; self.perm.len()];
-        for (axis, &to) in self.perm.iter().enumerate() {
-            inverse[to] = axis;
-        }
+        let inverse = inverse(self.perm);
         let before = graph.producer(value).and_then(|id| Some((id, permutation(graph, id)?)));
         let (from, perm) = match before {
             Some((id, perm)) if perm.len() == inverse.len() => {
@@ -292,6 +295,15 @@ fn transpose(perm: &[usize]) -> NewNode {
     NewNode::new("Transpose").attribute("perm", perm)
 }
 
+/// The permutation that undoes `perm`, which has every axis once.
+fn inverse(perm: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; perm.len()];
+    for (axis, &to) in perm.iter().enumerate() {
+        inverse[to] = axis;
+    }
+    inverse
+}
+
 /// The permutation of a `Transpose`, if it is one.
 fn permutation(graph: &Graph, id: NodeId) -> Option<Vec<usize>> {
     if !graph[id].is("Transpose") {
@@ -300,7 +312,8 @@ fn permutation(graph: &Graph, id: NodeId) -> Option<Vec<usize>> {
     let Some(perm) = graph[id].ints("perm") else {
         return Some((0..graph.ty(graph[id].input(0)?).rank()?).rev().collect());
     };
-    perm.iter().map(|&axis| usize::try_from(axis).ok().filter(|&axis| axis < perm.len())).collect()
+    let axes: Option<Vec<usize>> = perm.iter().map(|&axis| usize::try_from(axis).ok()).collect();
+    axes.filter(|axes| (0..axes.len()).all(|axis| axes.contains(&axis)))
 }
 
 #[cfg(test)]
@@ -326,6 +339,7 @@ mod tests {
             }
         "), @r"
         eliminate-transposes: 1 rewrites
+        skipped 1: as many transposes would be left
         g (float[1,2,4,4] x, float[1,2,4,4] z) => (float[1,5,4,5] y, float[1,2] m)
         <int64[1] zero = {0}, int64[1] four = {4}, int64[2] mid_1 = {2, 3}, int64[1] two_1 = {3},
             int64[8] pads_1 = {0, 0, 1, 0, 0, 1, 0, 0}>
@@ -336,6 +350,30 @@ mod tests {
             y_slice = Slice(y_softmax, zero, four, two_1)
             y_pad = Pad(y_slice, pads_1)
             y = Transpose <perm = [0, 2, 3, 1]> (y_pad)
+        }
+        ");
+    }
+
+    #[test]
+    fn transposes_before_a_split_and_not_every_part() {
+        assert_snapshot!(rewrite(&EliminateTransposes {}, "
+            g (float[2,3,6,4] x) => (float[2,2,3,4] q, float[2,2,4,3] k, float[2,2,3,4] v)
+            <int64[3] sizes = {2, 2, 2}>
+            {
+                a, b, c = Split<axis = 2>(x, sizes)
+                q = Transpose<perm = [0, 2, 1, 3]>(a)
+                k = Transpose<perm = [0, 2, 3, 1]>(b)
+                v = Transpose<perm = [0, 2, 1, 3]>(c)
+            }
+        "), @r"
+        eliminate-transposes: 1 rewrites
+        skipped 2: as many transposes would be left
+        g (float[2,3,6,4] x) => (float[2,2,3,4] q, float[2,2,4,3] k, float[2,2,3,4] v)
+        <int64[3] sizes = {2, 2, 2}>
+        {
+            x_1 = Transpose <perm = [0, 2, 1, 3]> (x)
+            q, v_split_1, v = Split <axis = 1> (x_1, sizes)
+            k = Transpose <perm = [0, 1, 3, 2]> (v_split_1)
         }
         ");
     }
@@ -352,7 +390,7 @@ mod tests {
                 y = Transpose<perm = [0, 3, 1, 2]>(c)
                 z = Gather<axis = 3>(c, one)
             }
-        "), @r"
+        "), @r#"
         eliminate-transposes: 1 rewrites
         g (uint8[1,2,2,2] x) => (float[1,2,4,4] y, float[1,4,4] z)
         <float[2] scale = {0.5, 0.25}, int64 one = {1}, float[4] scales_1 = {1, 1, 2, 2}>
@@ -361,7 +399,7 @@ mod tests {
             y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (y_dequantizelinear, , scales_1)
             z = Gather <axis = 1> (y, one)
         }
-        ");
+        "#);
     }
 
     #[test]
@@ -376,6 +414,7 @@ mod tests {
             }
         "), @r"
         eliminate-transposes: 1 rewrites
+        skipped 1: as many transposes would be left
         g (float[2,3] x, float[2,3] z, float[2,2] w) => (float[3,2] y, float[3,2] v)
         {
             y_add = Add(x, z)
@@ -418,7 +457,7 @@ mod tests {
         "#), @r"
         eliminate-transposes: 0 rewrites
         skipped 1: the number of axes is unknown
-        skipped 1: two graph outputs would be one value
+        skipped 3: two graph outputs would be one value
         unchanged
         ");
     }

@@ -56,6 +56,7 @@ mod shuffle;
 mod slice_squeeze;
 mod slices;
 mod slices_concat;
+mod split_reshape;
 mod split_squeeze;
 mod transpose_gemm;
 mod transpose_mat_mul;
@@ -111,6 +112,7 @@ pub use shuffle::FuseShuffle;
 pub use slice_squeeze::FuseSliceSqueeze;
 pub use slices::FuseSlices;
 pub use slices_concat::FuseSlicesConcat;
+pub use split_reshape::FuseSplitReshape;
 pub use split_squeeze::FuseSplitSqueeze;
 pub use transpose_gemm::FuseTransposeGemm;
 pub use transpose_mat_mul::FuseTransposeMatMul;
@@ -168,6 +170,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseRangeGather {},
     &FuseExpandReshape {},
     &FuseShuffle {},
+    &FuseSplitReshape {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
     &FuseConvActivation {},
