@@ -22,6 +22,9 @@ pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
         growth: GrowthBudget { total: options.growth * MEGABYTE, ..GrowthBudget::default() },
         ..Context::default()
     };
+    if let Some(opset) = options.opset {
+        lapidary::convert_opset(&mut model, opset, &mut context)?;
+    }
     run_passes(options, &mut model, &mut context)?;
     let (before, after) = (Cost::of(&original), Cost::of(&model));
     let verification = verify(options, &original, &model, before.bytes)?;

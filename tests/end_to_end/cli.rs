@@ -106,3 +106,17 @@ fn sizes_of_open_dimensions_reach_the_outputs() {
     let run = lapidary(["inspect", model, "--input-shape", "4,8"]);
     assert!(run.fails_with(2, folder.path()).contains("has rank"));
 }
+
+#[test]
+fn a_model_is_raised_to_a_newer_operator_set_but_not_lowered() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("newer.onnx");
+    let out = out.to_str().unwrap();
+    let model = "fixtures/digits_resnet_unfused_op17.onnx";
+    lapidary(["optimize", model, "--opset", "21", "-o", out]).succeeds();
+    let report = lapidary(["--json", "inspect", out]).succeeds().stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["opsets"][""], 21);
+    let run = lapidary(["optimize", model, "--opset", "13", "-o", out]);
+    assert!(run.fails_with(2, folder.path()).contains("only raised"));
+}
