@@ -6,6 +6,7 @@
 
     python lane/referee.py optimize LAPIDARY MODEL.onnx ...
     python lane/referee.py prune LAPIDARY MODEL.onnx ... [--ratio 0.3]
+    python lane/referee.py opset LAPIDARY MODEL.onnx ... [--opsets 18 21 23]
 
 For every model the verb runs, then:
   * onnx.checker accepts the result, and names, order, types and shapes of its inputs and outputs are the original's;
@@ -13,6 +14,8 @@ For every model the verb runs, then:
   * `optimize`: every output is within 1e-5 of the original's, relative to its largest magnitude, NaNs at the same places;
     the result optimized again has the same bytes; one thread and two threads write the same bytes;
   * `prune`: the file is smaller.
+  * `opset`: the model is only converted to each newer version (no pass that changes more runs behind it); the result
+    states that version, and every output is within 1e-5 of the original's.
 Prints one line per model and exits with 1 if any check fails.
 """
 import argparse
@@ -92,18 +95,66 @@ def check(verb, lapidary, path, folder, ratio):
     return nodes, sizes, worst, problems
 
 
+def check_opset(lapidary, path, folder, opset):
+    """One model in one newer operator set; returns the largest difference and what is wrong."""
+    out = os.path.join(folder, "out.onnx")
+    run(lapidary, "optimize", path, "-o", out, "--opset", str(opset), "--only", "eliminate-identity", "--verify", "off")
+    before, after = onnx.load(path), onnx.load(out)
+    problems = []
+    if standard_opset(after) != opset:
+        problems.append(f"the result imports {standard_opset(after)}")
+    try:
+        onnx.checker.check_model(after, full_check=True)
+    except Exception as error:
+        problems.append(f"onnx.checker: {str(error)[:200]}")
+    if interface(before) != interface(after):
+        problems.append("the inputs or outputs changed")
+    original, changed = session(path), session(out)
+    worst = 0.0
+    for seed in (1, 2):
+        inputs = feeds(before, seed)
+        expected, found = original.run(None, inputs), changed.run(None, inputs)
+        worst = max([worst, *(difference(e, f) for e, f in zip(expected, found, strict=True))])
+    if worst > TOLERANCE:
+        problems.append(f"an output differs by {worst:.1e}")
+    return worst, problems
+
+
+def standard_opset(model):
+    return next(i.version for i in model.opset_import if i.domain in ("", "ai.onnx"))
+
+
+def referee_opsets(lapidary, path, folder, opsets):
+    """The line of one model in all newer operator sets, and what is wrong."""
+    facts, problems = [], []
+    found = standard_opset(onnx.load(path, load_external_data=False))
+    for opset in opsets:
+        if opset < found:
+            continue
+        worst, wrong = check_opset(lapidary, path, folder, opset)
+        facts.append(f"{opset}: {worst:.1e}")
+        problems += [f"opset {opset}: {problem}" for problem in wrong]
+    return f"opset {found} -> " + ", ".join(facts), problems
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=["optimize", "prune"])
+    parser.add_argument("verb", choices=["optimize", "prune", "opset"])
     parser.add_argument("lapidary")
     parser.add_argument("models", nargs="+")
     parser.add_argument("--ratio", type=float, default=0.3)
+    parser.add_argument("--opsets", type=int, nargs="+", default=[18, 21, 23])
     arguments = parser.parse_args()
     failed = False
     for path in arguments.models:
         name = os.path.basename(path)
         with tempfile.TemporaryDirectory() as folder:
             try:
+                if arguments.verb == "opset":
+                    line, problems = referee_opsets(arguments.lapidary, path, folder, arguments.opsets)
+                    failed |= bool(problems)
+                    print(f"{name}: {line}" + "".join(f"\n    FAILED: {p}" for p in problems), flush=True)
+                    continue
                 nodes, sizes, worst, problems = check(
                     arguments.verb, arguments.lapidary, path, folder, arguments.ratio
                 )

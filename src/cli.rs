@@ -143,6 +143,9 @@ pub(crate) struct Optimize {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) data: Data,
+    /// Raise the model to this version of ONNX's operators before anything else.
+    #[arg(long, value_name = "N")]
+    pub(crate) opset: Option<i64>,
     /// Replace calls of the functions of the model by their bodies.
     #[arg(long)]
     pub(crate) inline: bool,

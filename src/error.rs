@@ -3,6 +3,7 @@ use crate::DatasetError;
 use lapidary_exec::ExecError;
 use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
+use lapidary_passes::convert::ConvertError;
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
 use std::path::PathBuf;
@@ -81,6 +82,13 @@ pub enum Error {
         /// Every broken rule.
         violations: Vec<Violation>,
     },
+    /// The model can't be written in the operator set asked for.
+    #[error(transparent)]
+    #[diagnostic(
+        code(LP0309),
+        help("nothing was written; export the model for that opset, or leave --opset out")
+    )]
+    Convert(ConvertError),
     /// The data can't be used.
     #[error("the data `{}` can't be used", path.display())]
     #[diagnostic(code(LP0304))]
@@ -141,6 +149,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Gate { .. } | Self::Pass(_) => 1,
+            Self::Convert(ConvertError::Lower { .. } | ConvertError::Unknown { .. }) => 2,
             Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
             Self::Read { source: ReadError::Open(_), .. } | Self::Write(_) => 5,
             Self::Read { source: ReadError::Limit { .. }, .. }

@@ -1,6 +1,7 @@
 //! The road of a model, one call per step.
 use crate::{Dataset, Error};
 use lapidary_ir::{FixedDims, Model};
+use lapidary_passes::convert::ConvertOpset;
 use lapidary_passes::prune::PruneChannels;
 use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions};
 use lapidary_passes::{Context, Pass, driver, guard, pipeline};
@@ -14,6 +15,17 @@ pub fn fix_dims(model: &mut Model, fixed: &FixedDims) -> Result<(), Error> {
     model.fix_dims(fixed).map_err(Error::FixDims)?;
     let violations = model.validate();
     if violations.is_empty() { Ok(()) } else { Err(Error::Misfit { violations }) }
+}
+
+/// Raises the version of ONNX's own operators the model is written in.
+///
+/// # Errors
+/// When the version is older or unknown, or a node can't be converted; the model is then unchanged.
+pub fn convert_opset(model: &mut Model, target: i64, context: &mut Context) -> Result<(), Error> {
+    let pass = ConvertOpset { target };
+    let rewrites = pass.convert(model).map_err(Error::Convert)?;
+    context.record(pass.info()).rewrites += rewrites;
+    Ok(driver::check(pass.info().name, model)?)
 }
 
 /// Replaces calls of the model's functions by their bodies. Returns the number of calls.

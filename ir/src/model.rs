@@ -1,6 +1,7 @@
 //! The model: a graph and what stands around it.
-use crate::Graph;
+use crate::{AttributeValue, Graph};
 use lapidary_proto::onnx;
+use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
 /// A whole model.
@@ -110,6 +111,12 @@ impl Model {
         })
     }
 
+    /// Whether the model says how it is trained.
+    #[must_use]
+    pub fn has_training(&self) -> bool {
+        !self.rest.training_info.is_empty()
+    }
+
     /// Imports `domain` at `version` if the model does not import it yet.
     pub fn import_opset(&mut self, domain: &str, version: i64) {
         if self.opsets().version(domain).is_some() {
@@ -119,8 +126,143 @@ impl Model {
             domain: Some(domain.to_owned()),
             version: Some(version),
         });
-        let entries = self.opsets().entries().iter().cloned();
-        let opsets = OpsetImports::new(entries.chain([(domain.to_owned(), version)]));
-        self.graph.opsets = Arc::new(opsets);
+        self.renew_opsets();
+    }
+
+    /// States that graph and subgraphs are written in version `opset` of ONNX's own operator set,
+    /// and an IR version that has it. The nodes are not looked at, nor are functions: they import
+    /// operator sets of their own.
+    pub fn set_opset(&mut self, opset: i64) {
+        let standard = |import: &&mut onnx::OperatorSetIdProto| {
+            matches!(import.domain.as_deref(), None | Some("" | "ai.onnx"))
+        };
+        for import in self.rest.opset_import.iter_mut().filter(standard) {
+            import.version = Some(opset);
+        }
+        // Before IR version 4 every initializer is an input.
+        let needed = crate::schema::ir_version(opset).max(4);
+        self.rest.ir_version = Some(self.ir_version().max(needed));
+        self.renew_opsets();
+    }
+
+    /// Gives graph and subgraphs the operator sets the model states.
+    fn renew_opsets(&mut self) {
+        let imports = self.rest.opset_import.iter();
+        let opsets = OpsetImports::new(
+            imports.map(|i| (i.domain.clone().unwrap_or_default(), i.version.unwrap_or(0))),
+        );
+        self.graph.share_opsets(&Arc::new(opsets));
+    }
+
+    /// Edits the graph and every subgraph, outer ones first. Names of new values are new in the
+    /// whole model.
+    pub fn edit_graphs(&mut self, edit: &mut dyn FnMut(&mut Graph)) {
+        let mut names = Arc::unwrap_or_clone(std::mem::take(&mut self.graph.foreign_names));
+        self.graph.collect_names(0, &mut names);
+        self.graph.edit_with(edit, &mut names);
+        self.graph.share_names(&Arc::new(names));
+    }
+}
+
+impl Graph {
+    fn share_opsets(&mut self, opsets: &Arc<OpsetImports>) {
+        self.opsets = opsets.clone();
+        self.for_each_subgraph(&mut |graph| graph.share_opsets(opsets));
+    }
+
+    fn share_names(&mut self, names: &Arc<FxHashSet<String>>) {
+        self.foreign_names = names.clone();
+        self.for_each_subgraph(&mut |graph| graph.share_names(names));
+    }
+
+    fn for_each_subgraph(&mut self, visit: &mut dyn FnMut(&mut Graph)) {
+        for attribute in self.nodes.iter_mut().flatten().flat_map(|node| &mut node.attributes) {
+            if let AttributeValue::Graph(graph) = &mut attribute.value {
+                visit(graph);
+            }
+        }
+    }
+
+    /// The names of values from number `first` on, and of all values below.
+    fn collect_names(&self, first: usize, names: &mut FxHashSet<String>) {
+        let values = self.values.iter().skip(first).flatten();
+        names.extend(values.map(|value| value.name().to_owned()));
+        let subgraphs = self.nodes().flat_map(|(_, node)| node.subgraphs());
+        subgraphs.filter(|_| first == 0).for_each(|graph| graph.collect_names(0, names));
+    }
+
+    /// Edits this graph and those below. New names are those of new values, which the arena
+    /// appends.
+    fn edit_with(&mut self, edit: &mut dyn FnMut(&mut Graph), names: &mut FxHashSet<String>) {
+        let first = self.value_bound();
+        self.foreign_names = Arc::new(std::mem::take(names));
+        edit(self);
+        *names = Arc::unwrap_or_clone(std::mem::take(&mut self.foreign_names));
+        if self.value_bound() > first {
+            self.collect_names(first.max(1), names);
+        }
+        self.for_each_subgraph(&mut |graph| graph.edit_with(edit, names));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{NewNode, Patch, text};
+
+    const MODEL: &str = "g (float[2] x, bool c) => (float[2] y)
+        {
+            a = Abs(x)
+            y = If (c) <
+                then_branch = t () => (float[2] u) { u = Relu(a) },
+                else_branch = e () => (float[2] v) { v = Abs(x) }
+            >
+        }";
+
+    #[test]
+    fn new_names_are_new_in_the_whole_model() {
+        let mut model = text::parse(MODEL).expect("the text is valid");
+        model.edit_graphs(&mut |graph| {
+            let made = graph.nodes().find(|(_, node)| node.is("Abs") || node.is("Relu"));
+            let (id, node) = made.expect("every graph has such a node");
+            let output = node.output(0).expect("it has an output");
+            let mut patch = Patch::default();
+            let node = patch.node(NewNode::like(graph, id).output_name("new"));
+            let next = patch.node(NewNode::new("Neg").input(node));
+            patch.replace(output, next);
+            graph.apply(patch).expect("it applies");
+        });
+        assert_eq!(model.validate(), Vec::new());
+        insta::assert_snapshot!(text::print(&model.graph), @r"
+        g (float[2] x, bool c) => (float[2] y)
+        {
+            new = Abs(x)
+            a = Neg(new)
+            y = If(c) <
+                then_branch = t () => (float[2] u)
+                {
+                    new_1 = Relu(a)
+                    u = Neg(new_1)
+                },
+                else_branch = e () => (float[2] v)
+                {
+                    new_2 = Abs(x)
+                    v = Neg(new_2)
+                }
+            >
+        }
+        ");
+    }
+
+    #[test]
+    fn operator_sets_reach_subgraphs() {
+        let mut model = text::parse(MODEL).expect("the text is valid");
+        model.import_opset("local", 3);
+        model.set_opset(23);
+        let mut versions = Vec::new();
+        model.edit_graphs(&mut |graph| {
+            versions.push((graph.opset(), graph.opsets().version("local")));
+        });
+        assert_eq!(versions, [(23, Some(3)); 3]);
+        assert_eq!((model.opsets().standard(), model.ir_version()), (Some(23), 11));
     }
 }

@@ -1,4 +1,4 @@
-//! The passes: eliminate, fold, fuse, quantize, prune.
+//! The passes: eliminate, fold, fuse, quantize, prune, convert.
 //!
 //! A [`Rule`] rewrites around one node; a [`Pass`] transforms a whole model. Each stands in the
 //! file its name says: `fuse-conv-batch-normalization` in `fuse/conv_batch_normalization.rs`.
@@ -6,6 +6,7 @@
 mod context;
 #[cfg(test)]
 mod conventions;
+pub mod convert;
 pub mod driver;
 pub mod eliminate;
 pub mod fold;
@@ -24,8 +25,10 @@ pub use pass::{Accuracy, OrSkip, Pass, PassError, PassInfo, Rule, Skip, require}
 
 /// Every pass, in documentation order.
 pub fn passes() -> impl Iterator<Item = &'static dyn Pass> {
-    let verbs = [eliminate::PASSES, fold::PASSES, fuse::PASSES, quantize::PASSES, prune::PASSES];
-    verbs.into_iter().flatten().copied()
+    let (clean, lossy) =
+        ([eliminate::PASSES, fold::PASSES, fuse::PASSES], [quantize::PASSES, prune::PASSES]);
+    let verbs = clean.into_iter().chain(lossy).chain([convert::PASSES]);
+    verbs.flatten().copied()
 }
 
 /// The pass of that name.

@@ -25,6 +25,9 @@ pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
         ..Context::default()
     };
     let mut context = settings.clone();
+    if let Some(opset) = options.opset {
+        lapidary::convert_opset(&mut model, opset, &mut context)?;
+    }
     run_passes(options, &mut model, &mut context)?;
     let (before, after) = (Cost::of(&original), Cost::of(&model));
     let verifier = Verifier { options, original: &original, bytes: before.bytes };

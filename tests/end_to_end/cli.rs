@@ -116,3 +116,17 @@ fn no_pass_at_all_writes_the_same_bytes() {
     lapidary(arguments.into_iter().chain([model.to_str().unwrap()])).succeeds();
     assert!(std::fs::read(out).unwrap() == std::fs::read(model).unwrap());
 }
+
+#[test]
+fn a_model_is_raised_to_a_newer_operator_set_but_not_lowered() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("newer.onnx");
+    let out = out.to_str().unwrap();
+    let model = "fixtures/digits_resnet_unfused_op17.onnx";
+    lapidary(["optimize", model, "--opset", "21", "-o", out]).succeeds();
+    let report = lapidary(["--json", "inspect", out]).succeeds().stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["opsets"][""], 21);
+    let run = lapidary(["optimize", model, "--opset", "13", "-o", out]);
+    assert!(run.fails_with(2, folder.path()).contains("only raised"));
+}

@@ -194,3 +194,43 @@ fn labels_of_another_count_are_refused() {
     };
     insta::assert_snapshot!(quantize_with(write, 3));
 }
+
+#[test]
+fn functions_that_multiply_when_inlined_meet_a_limit() {
+    let call = |name: String, input: &str, output: &str| onnx::NodeProto {
+        input: vec![input.to_owned()],
+        output: vec![output.to_owned()],
+        op_type: Some(name),
+        domain: Some("bomb".to_owned()),
+        ..onnx::NodeProto::default()
+    };
+    let import = |domain: &str| onnx::OperatorSetIdProto {
+        domain: Some(domain.to_owned()),
+        version: Some(if domain.is_empty() { 18 } else { 1 }),
+    };
+    let function = |depth: usize| onnx::FunctionProto {
+        name: Some(format!("f{depth}")),
+        domain: Some("bomb".to_owned()),
+        input: vec!["a".to_owned()],
+        output: vec!["c".to_owned()],
+        node: vec![
+            call(format!("f{}", depth + 1), "a", "b"),
+            call(format!("f{}", depth + 1), "b", "c"),
+        ],
+        opset_import: vec![import(""), import("bomb")],
+        ..onnx::FunctionProto::default()
+    };
+    let mut model = fixture_model();
+    model.opset_import.push(import("bomb"));
+    model.functions = (0..60).map(function).collect();
+    let graph = model.graph.as_mut().unwrap();
+    let input = graph.input[0].name.clone().unwrap();
+    graph.node.insert(0, call("f0".to_owned(), &input, "unused"));
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("model.onnx");
+    fs::write(&file, model.encode_to_vec()).unwrap();
+    let out = folder.path().join("out.onnx");
+    let arguments = ["optimize", "--inline", file.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    assert!(lapidary(arguments).fails_with(4, folder.path()).contains("more than"));
+    assert!(!out.exists());
+}

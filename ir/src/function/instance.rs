@@ -3,8 +3,14 @@ use super::{InlineError, Key};
 use lapidary_proto::onnx::{self, AttributeProto, GraphProto, NodeProto};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// Every name of a value in a model; new ones differ from all of them.
+/// Every name of a value and of a node in a model; new ones differ from all of them.
 pub(super) struct Names {
+    values: Unique,
+    nodes: Unique,
+}
+
+#[derive(Default)]
+struct Unique {
     taken: FxHashSet<String>,
     next_suffix: FxHashMap<String, usize>,
 }
@@ -12,7 +18,8 @@ pub(super) struct Names {
 impl Names {
     /// The names in `graph` and below.
     pub(super) fn of(graph: &GraphProto) -> Self {
-        let mut taken = FxHashSet::default();
+        let (mut values, mut nodes) = (Unique::default(), Unique::default());
+        let taken = &mut values.taken;
         let mut waiting = vec![graph];
         while let Some(graph) = waiting.pop() {
             taken.extend(declared(graph).cloned());
@@ -20,15 +27,18 @@ impl Names {
             taken.extend(infos.filter_map(|info| info.name.clone()));
             for node in &graph.node {
                 taken.extend(node.input.iter().cloned());
+                nodes.taken.extend(node.name.clone());
                 let graphs = |a: &'_ AttributeProto| a.g.is_some() || !a.graphs.is_empty();
                 for attribute in node.attribute.iter().filter(|attribute| graphs(attribute)) {
                     waiting.extend(attribute.g.as_deref().into_iter().chain(&attribute.graphs));
                 }
             }
         }
-        Self { taken, next_suffix: FxHashMap::default() }
+        Self { values, nodes }
     }
+}
 
+impl Unique {
     /// A new name that starts with `base`.
     fn fresh(&mut self, base: &str) -> String {
         if self.taken.insert(base.to_owned()) {
@@ -91,7 +101,7 @@ impl<'a> Instance<'a> {
                 (Some(same), Some(wanted)) => copies.push(copy(same, wanted)),
                 (Some(_), None) => {}
                 (None, Some(wanted)) => _ = scope.insert(output, wanted.clone()),
-                (None, None) => _ = scope.insert(output, names.fresh(output)),
+                (None, None) => _ = scope.insert(output, names.values.fresh(output)),
             }
         }
         Ok(Self { function, call, names, scopes: vec![scope], copies })
@@ -113,7 +123,7 @@ impl<'a> Instance<'a> {
     fn declare(&mut self, name: &'a str) {
         let scope = self.scopes.last_mut().expect("there is the scope of the body");
         if !name.is_empty() && !scope.contains_key(name) {
-            scope.insert(name, self.names.fresh(name));
+            scope.insert(name, self.names.values.fresh(name));
         }
     }
 
@@ -140,7 +150,7 @@ impl<'a> Instance<'a> {
         Ok(NodeProto {
             input,
             output,
-            name: self.node_name(node),
+            name: self.node_name(node).map(|name| self.names.nodes.fresh(&name)),
             op_type: node.op_type.clone(),
             domain: node.domain.clone(),
             overload: node.overload.clone(),

@@ -185,3 +185,12 @@ fn another_operator_set_is_fine_where_it_makes_no_difference() {
     let error = with("b = Softmax(a)").inline_functions().expect_err("Softmax is not");
     insta::assert_snapshot!(error, @"function `local.f` imports version 12 of `ai.onnx` for Softmax, the model imports version 21, which has another Softmax");
 }
+
+#[test]
+fn nodes_get_their_own_names_too() {
+    let graph = "g (float[2] x) => (float[2] y) { a = local.f(x) [call] b = local.f(a) [call] y = local.f(b) }";
+    let mut model = model(graph, &["f (a) => (b) { [inner] b = Neg(a) }"]);
+    model.inline_functions().expect("it can be inlined");
+    let names: Vec<&str> = model.graph.nodes().map(|(_, node)| node.name.as_str()).collect();
+    assert_eq!(names, ["inner", "call/inner", "call/inner_1"]);
+}

@@ -146,6 +146,30 @@ impl AttributeFact {
     }
 }
 
+/// Every operator, sorted by name.
+#[must_use]
+pub fn operators() -> &'static [Operator] {
+    table::OPERATORS
+}
+
+/// The first IR version whose models may import version `opset` of ONNX's own operator set.
+#[must_use]
+pub fn ir_version(opset: i64) -> i64 {
+    match opset {
+        ..=8 => 3,
+        9 => 4,
+        10 => 5,
+        11 => 6,
+        12..=14 => 7,
+        15..=18 => 8,
+        19 | 20 => 9,
+        21 | 22 => 10,
+        23 => 11,
+        24 => 12,
+        25.. => 13,
+    }
+}
+
 /// The operator of that name.
 #[must_use]
 pub fn operator(op_type: &str) -> Option<&'static Operator> {

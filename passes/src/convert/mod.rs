@@ -1,0 +1,40 @@
+//! Converts models to newer operator sets.
+//!
+//! What an operator became from one version to the next stands in tables, one file per family of
+//! operators: the same for what the older version could say, or an adapter, or refused.
+mod axes;
+mod change;
+mod choice;
+mod normalization;
+mod opset;
+mod pool;
+mod resize;
+mod same;
+mod softmax;
+#[cfg(test)]
+mod tests;
+
+pub use opset::{ConvertError, ConvertOpset, Refused};
+
+use crate::Pass;
+use change::{Change, Entry};
+
+/// The passes of this verb, in documentation order.
+pub const PASSES: &[&dyn Pass] = &[&ConvertOpset { target: 21 }];
+
+const FAMILIES: &[&[Entry]] = &[
+    same::CHANGES,
+    axes::CHANGES,
+    softmax::CHANGES,
+    resize::CHANGES,
+    normalization::CHANGES,
+    pool::CHANGES,
+    choice::CHANGES,
+];
+
+/// What became of an operator in the version that operator set `since` made.
+fn find(op_type: &str, since: i64) -> Option<&'static Change> {
+    let mut entries = FAMILIES.iter().copied().flatten();
+    let entry = entries.find(|e| e.since == since && e.op_types.contains(&op_type))?;
+    Some(&entry.change)
+}
