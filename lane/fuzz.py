@@ -333,18 +333,42 @@ def main():
     tasks = [seeds[at : at + GRAPHS_PER_TASK] for at in range(0, len(seeds), GRAPHS_PER_TASK)]
     task = functools.partial(examine, arguments.lapidary, passes, arguments.passes, arguments.save)
     total, started = Result(), time.monotonic()
-    for chunk, result in workers.each(task, tasks, arguments.jobs, SECONDS_PER_TASK):
+    lost = run(task, tasks, arguments.jobs, total)
+    # Who crashes the runtime: alone, and then only if the original does not crash it as well.
+    lost = run(task, [[seed] for seeds, _ in lost for seed in seeds], arguments.jobs, total)
+    crashing = {seeds[0] for seeds, _ in run(runs_at_all, [seeds for seeds, _ in lost], arguments.jobs, Result())}
+    for (seed,), reason in lost:
+        if seed in crashing:
+            total.discarded[f"the original crashes the runtime: {reason}"] += 1
+        else:
+            total.failures.append((seed, "worker", reason))
+            print(f"FAILED seed {seed}: {reason}", flush=True)
+    summarize(total, time.monotonic() - started)
+    sys.exit(1 if total.failures or not total.counts["models"] else 0)
+
+
+def run(task, tasks, jobs, total):
+    """Works through tasks, adds what they find to `total`; returns those that crashed or hung, with the reason."""
+    lost = []
+    for seeds, result in workers.each(task, tasks, jobs, SECONDS_PER_TASK):
         if isinstance(result, workers.Lost):
-            print(f"LOST seeds {chunk[0]} to {chunk[-1]}: {result.reason}", flush=True)
-            total.failures.append((chunk[0], "worker", result.reason))
+            lost.append((seeds, result.reason))
             continue
         for counter in ("counts", "fired", "discarded", "excluded"):
             getattr(total, counter).update(getattr(result, counter))
         total.failures += result.failures
         for seed, name, problem in result.failures:
             print(f"FAILED seed {seed} [{name}]: {problem}", flush=True)
-    summarize(total, time.monotonic() - started)
-    sys.exit(1 if total.failures or not total.counts["models"] else 0)
+    return lost
+
+
+def runs_at_all(seeds):
+    """Runs the originals alone, twice."""
+    for seed in seeds:
+        sample = graphs.generate(seed)
+        for _ in range(2):
+            Case(sample)
+    return Result()
 
 
 def summarize(total, seconds):
