@@ -1,6 +1,5 @@
 //! What a model costs: nodes, parameters, bytes, multiplications.
 use lapidary_ir::{Dim, ElemType, Graph, Model, Node, ValueId};
-use lapidary_proto::prost::Message;
 use serde::Serialize;
 
 /// The size of a model and of one run.
@@ -24,7 +23,7 @@ impl Cost {
         Self {
             nodes: model.graph.total_node_count(),
             parameters: parameters(&model.graph),
-            bytes: model.encode().encoded_len() as u64,
+            bytes: model.encoded_len() as u64,
             macs: macs(&model.graph),
         }
     }

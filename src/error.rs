@@ -1,7 +1,7 @@
 //! What can go wrong on the way, with a code, a remedy and an exit code.
 use crate::DatasetError;
 use lapidary_exec::ExecError;
-use lapidary_ir::{DecodeError, Violation};
+use lapidary_ir::{DecodeError, FixDimsError, Violation};
 use lapidary_passes::PassError;
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
@@ -20,6 +20,22 @@ pub enum Error {
         /// What to do.
         #[help]
         help: String,
+    },
+    /// Dimensions can't be given these sizes.
+    #[error(transparent)]
+    #[diagnostic(
+        code(LP0202),
+        help(
+            "`lapidary inspect` shows the inputs; write --input-shape NAME:1,3,224,224 and --dim NAME=4"
+        )
+    )]
+    FixDims(FixDimsError),
+    /// The model can't work with the sizes its dimensions are given.
+    #[error("the model does not work with these sizes: {}", list(violations))]
+    #[diagnostic(code(LP0203), help("give sizes that fit the places named above"))]
+    Misfit {
+        /// Every rule of ONNX that is broken.
+        violations: Vec<Violation>,
     },
     /// The model file can't be read.
     #[error("the model can't be read")]
@@ -114,7 +130,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Gate { .. } | Self::Pass(_) => 1,
-            Self::Usage { .. } => 2,
+            Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
             Self::Read { source: ReadError::Open(_), .. } | Self::Write(_) => 5,
             Self::Read { source: ReadError::Limit { .. }, .. } => 4,
             Self::Data { source, .. } if source.is_io() => 5,

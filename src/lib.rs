@@ -29,4 +29,4 @@ pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;
 pub use lapidary_proto::ReadOptions;
-pub use road::{optimize, optimize_with, prune, prune_as_is, quantize};
+pub use road::{fix_dims, optimize, optimize_with, prune, prune_as_is, quantize};

@@ -1,9 +1,20 @@
 //! The road of a model, one call per step.
 use crate::{Dataset, Error};
-use lapidary_ir::Model;
+use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::prune::PruneChannels;
 use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions};
-use lapidary_passes::{Context, Pass, driver, pipeline};
+use lapidary_passes::{Context, Pass, driver, guard, pipeline};
+
+/// Gives numbers to dimensions the model leaves open.
+///
+/// # Errors
+/// When an input or dimension does not exist or has another size, and when the model can't work
+/// with these sizes.
+pub fn fix_dims(model: &mut Model, fixed: &FixedDims) -> Result<(), Error> {
+    model.fix_dims(fixed).map_err(Error::FixDims)?;
+    let violations = model.validate();
+    if violations.is_empty() { Ok(()) } else { Err(Error::Misfit { violations }) }
+}
 
 /// Removes, folds and fuses what a model computes needlessly; outputs stay within rounding.
 ///
@@ -15,17 +26,17 @@ pub fn optimize(model: &mut Model) -> Result<Context, Error> {
     Ok(context)
 }
 
-/// Runs passes to a fixpoint and validates the result.
+/// Runs passes to a fixpoint and validates the result. A pass at fault, or one that makes the file
+/// larger than the context allows, is left out; the context names it.
 ///
 /// # Errors
-/// When a pass is at fault.
+/// When a fault can't be told to be one pass's.
 pub fn optimize_with(
     model: &mut Model,
     passes: &[&dyn Pass],
     context: &mut Context,
 ) -> Result<(), Error> {
-    driver::run_to_fixpoint(passes, model, context)?;
-    Ok(driver::check("the pipeline", model)?)
+    Ok(guard::run_guarded(passes, model, context)?)
 }
 
 /// Removes the least important channels of a model as an exporter writes it, and optimizes.

@@ -126,6 +126,13 @@ impl Graph {
         Some(value)
     }
 
+    /// Deletes those of `values` that nothing reads, and whatever nothing reads because of it.
+    pub(crate) fn delete_unused(&mut self, values: Vec<ValueId>) {
+        let mut edit = Edit::new(self);
+        edit.unused = values;
+        edit.finish();
+    }
+
     /// Makes everything that reads `old` read `new`, which computes the same.
     pub(crate) fn redirect(&mut self, old: ValueId, new: ValueId) {
         Edit::new(self).redirect(old, new);
@@ -225,7 +232,7 @@ impl<'a> Edit<'a> {
         }
         for index in (0..nodes.len()).rev() {
             let anchor = anchors[index];
-            for operand in nodes[index].inputs.iter().flatten() {
+            for operand in nodes[index].inputs.iter().flatten().chain(&nodes[index].captured) {
                 if let Operand::Output(node, _) = *operand
                     && anchors[node].position.is_none()
                 {
@@ -254,11 +261,17 @@ impl<'a> Edit<'a> {
             node.name.clone_from(&stem);
         }
         node.inputs = new.inputs.iter().map(|operand| operand.map(|o| self.resolve(o))).collect();
+        node.captured = new.captured.iter().map(|&operand| self.resolve(operand)).collect();
         let base = new.output_name.unwrap_or(stem);
-        node.outputs = Vec::with_capacity(new.outputs);
-        for slot in 0..new.outputs {
-            let name = self.graph.fresh_name(&base);
-            let producer = Some((id, slot as u32));
+        let names = new.output_names.unwrap_or_else(|| vec![Some(base); new.outputs]);
+        node.outputs = Vec::with_capacity(names.len());
+        for (name, slot) in names.into_iter().zip(0..) {
+            let Some(name) = name else {
+                node.outputs.push(None);
+                continue;
+            };
+            let name = self.graph.fresh_name(&name);
+            let producer = Some((id, slot));
             let output = self.graph.add_value(&name, Value { producer, ..Value::default() });
             node.outputs.push(Some(output));
             self.unused.push(output);

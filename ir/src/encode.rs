@@ -4,16 +4,55 @@ use crate::{
     ValueType, decode,
 };
 use lapidary_proto::onnx;
+use lapidary_proto::prost::Message;
 use onnx::attribute_proto::AttributeType;
+use rustc_hash::FxHashSet;
 
 impl Model {
+    /// The size of the wire form in bytes, with all tensors in one file.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.encode().encoded_len()
+    }
+
     /// The wire form: nodes in topological order, everything else as it came. Tensor bytes are
-    /// shared, not copied.
+    /// shared, not copied. Before IR version 4, where initializers have to be inputs, constants
+    /// that are none become `Constant` nodes.
     #[must_use]
     pub fn encode(&self) -> onnx::ModelProto {
         let mut proto = self.rest.clone();
-        proto.graph = Some(self.graph.encode(&[]));
+        let mut graph = self.graph.encode(&[]);
+        if self.constants_are_inputs {
+            spell_constants_as_nodes(&mut graph);
+        }
+        proto.graph = Some(graph);
         proto
+    }
+}
+
+/// Makes `Constant` nodes of the initializers that are no inputs.
+fn spell_constants_as_nodes(graph: &mut onnx::GraphProto) {
+    let inputs: FxHashSet<&str> = graph.input.iter().filter_map(|i| i.name.as_deref()).collect();
+    let is_input = |tensor: &onnx::TensorProto| inputs.contains(tensor.name());
+    let (kept, constants) = std::mem::take(&mut graph.initializer).into_iter().partition(is_input);
+    graph.initializer = kept;
+    let constants: Vec<onnx::TensorProto> = constants;
+    graph.node.splice(0..0, constants.into_iter().map(constant_node));
+}
+
+fn constant_node(mut tensor: onnx::TensorProto) -> onnx::NodeProto {
+    let output = tensor.name.take().unwrap_or_default();
+    let value = onnx::AttributeProto {
+        name: Some("value".to_owned()),
+        t: Some(Box::new(tensor)),
+        r#type: Some(AttributeType::Tensor as i32),
+        ..onnx::AttributeProto::default()
+    };
+    onnx::NodeProto {
+        output: vec![output],
+        op_type: Some("Constant".to_owned()),
+        attribute: vec![value],
+        ..onnx::NodeProto::default()
     }
 }
 
@@ -126,6 +165,7 @@ pub(crate) fn encode_tensor(tensor: &Tensor, name: Option<String>) -> onnx::Tens
         ..onnx::TensorProto::default()
     };
     if let Some(notes) = &tensor.notes {
+        proto.name = proto.name.or_else(|| notes.name.clone());
         proto.doc_string.clone_from(&notes.doc_string);
         proto.metadata_props = notes.metadata.iter().map(|(k, v)| entry(k, v)).collect();
     }
@@ -192,4 +232,37 @@ fn encode_type(ty: &ValueType) -> Option<onnx::TypeProto> {
         denotation: None,
         value: Some(onnx::type_proto::Value::TensorType(tensor)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::text::parse;
+    use crate::{Patch, Tensor};
+
+    /// The operators and the initializers of the wire form, after the relu of `w` was folded.
+    fn folded(ir_version: i64) -> (Vec<String>, Vec<String>) {
+        let header = format!(r#"<ir_version: {ir_version}, opset_import: ["" : 8]>"#);
+        let graph = "
+            g (float[2] x, float[2] w) => (float[2] y)
+            <float[2] w = {1, -2}>
+            { c = Relu(w) a = Add(x, w) y = Add(a, c) }
+        ";
+        let mut model = parse(&format!("{header} {graph}")).expect("the text is valid");
+        let mut patch = Patch::default();
+        let constant = patch.initializer("c", Tensor::vector(&[1f32, 0.0]));
+        patch.replace(model.graph.find("c").expect("there is c"), constant);
+        model.graph.apply(patch).expect("it applies");
+        let proto = model.encode();
+        let graph = proto.graph.expect("there is a graph");
+        let nodes = graph.node.iter().map(|node| format!("{} {}", node.op_type(), node.output[0]));
+        let initializers = graph.initializer.iter().map(|tensor| tensor.name().to_owned());
+        (nodes.collect(), initializers.collect())
+    }
+
+    #[test]
+    fn ir_version_3_knows_no_initializers_but_inputs() {
+        let of = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(folded(4), (of(&["Add a", "Add y"]), of(&["w", "c"])));
+        assert_eq!(folded(3), (of(&["Constant c", "Add a", "Add y"]), of(&["w"])));
+    }
 }

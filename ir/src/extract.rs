@@ -11,7 +11,7 @@ impl Model {
     pub fn extract(&self, outputs: &[ValueId]) -> Self {
         let graph = self.graph.extract(outputs);
         let rest = onnx::ModelProto { graph: None, ..self.rest.clone() };
-        Self { graph, external_data: false, rest }
+        Self { graph, external_data: false, constants_are_inputs: self.constants_are_inputs, rest }
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Model {
     pub graph: Graph,
     /// Whether the file kept its tensors in other files; the writer then does the same.
     pub external_data: bool,
+    /// Whether every initializer has to be an input of the graph, too.
+    pub(crate) constants_are_inputs: bool,
     /// Everything but the graph, as in the file: versions, producer, functions, metadata.
     pub(crate) rest: onnx::ModelProto,
 }
@@ -66,7 +68,13 @@ impl Model {
             opset_import,
             ..onnx::ModelProto::default()
         };
-        Self { graph, external_data: false, rest }
+        let constants_are_inputs = Self::constants_are_inputs(ir_version);
+        Self { graph, external_data: false, constants_are_inputs, rest }
+    }
+
+    /// Whether an IR version knows no initializers but those that are inputs.
+    pub(crate) fn constants_are_inputs(ir_version: i64) -> bool {
+        ir_version < 4
     }
 
     /// `ModelProto.ir_version`.

@@ -31,6 +31,10 @@ pub struct NewNode {
     pub(crate) inputs: Vec<Option<Operand>>,
     pub(crate) outputs: usize,
     pub(crate) output_name: Option<String>,
+    /// The name each output derives from, none for an omitted one; wins over the fields above.
+    pub(crate) output_names: Option<Vec<Option<String>>>,
+    /// What the subgraphs of the node capture.
+    pub(crate) captured: Vec<Operand>,
     pub(crate) like: Option<NodeId>,
 }
 
@@ -49,7 +53,15 @@ impl NewNode {
             order: Order::default(),
             rest: None,
         };
-        Self { node, inputs: Vec::new(), outputs: 1, output_name: None, like: None }
+        Self {
+            node,
+            inputs: Vec::new(),
+            outputs: 1,
+            output_name: None,
+            output_names: None,
+            captured: Vec::new(),
+            like: None,
+        }
     }
 
     /// A copy of a node with its inputs, attributes, name and documentation, and new outputs.
@@ -57,8 +69,10 @@ impl NewNode {
     pub fn like(graph: &Graph, id: NodeId) -> Self {
         let node = graph[id].clone();
         let inputs = node.inputs.iter().map(|input| input.map(Operand::Value)).collect();
+        let captured = node.captured.iter().copied().map(Operand::Value).collect();
         let outputs = node.outputs.len();
-        Self { node, inputs, outputs, output_name: None, like: Some(id) }
+        let (output_name, output_names) = (None, None);
+        Self { node, inputs, outputs, output_name, output_names, captured, like: Some(id) }
     }
 
     /// Sets the domain.
@@ -103,6 +117,13 @@ impl NewNode {
     #[must_use]
     pub fn truncate_inputs(mut self, slot: usize) -> Self {
         self.inputs.truncate(slot);
+        self
+    }
+
+    /// Lets the subgraphs of the node capture one more value, under the next index.
+    #[must_use]
+    pub fn capturing(mut self, operand: impl Into<Operand>) -> Self {
+        self.captured.push(operand.into());
         self
     }
 

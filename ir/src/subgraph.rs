@@ -11,6 +11,17 @@ use std::sync::Arc;
 /// them: what is made of them there is small.
 const SMALL: u64 = 1024;
 
+/// What becomes of an input of a subgraph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFate {
+    /// It stays an input.
+    Stays,
+    /// It becomes the captured value of that index of its node.
+    Captured(u32),
+    /// It goes; nothing reads it.
+    Dropped,
+}
+
 impl Model {
     /// Lets `edit` change the main graph and every subgraph, each before those inside it. It says
     /// whether it changed anything.
@@ -53,6 +64,37 @@ impl Graph {
             changed |= self.edit_subgraphs(id, edit)?;
         }
         Ok(changed)
+    }
+
+    /// A copy of this subgraph with fewer inputs and outputs: one `fate` per input, and for each
+    /// output whether it stays. None when an input that is read should be dropped.
+    #[must_use]
+    pub fn narrowed(&self, inputs: &[InputFate], outputs: &[bool]) -> Option<Self> {
+        let mut body = self.clone();
+        let kept = |&(_, &stays): &(&ValueId, &bool)| stays;
+        let remaining = self.outputs.iter().zip(outputs).filter(kept);
+        body.outputs = remaining.map(|(&id, _)| id).collect();
+        for &id in &self.outputs {
+            body.value_mut(id).is_output = body.outputs.contains(&id);
+        }
+        body.delete_unused(self.outputs.clone());
+        body.inputs.clear();
+        for (&id, fate) in self.inputs.iter().zip(inputs) {
+            match *fate {
+                InputFate::Stays => {
+                    body.inputs.push(id);
+                    continue;
+                }
+                InputFate::Captured(slot) => body.captures.push((id, slot)),
+                InputFate::Dropped if body.value(id).is_unused() => drop(body.forget(id)),
+                InputFate::Dropped => return None,
+            }
+            if let Some(value) = &mut body.values[id.index()] {
+                value.is_input = false;
+                value.declared = None;
+            }
+        }
+        Some(body)
     }
 
     /// Lets `edit` change the subgraphs of one node and those inside them.

@@ -22,6 +22,8 @@ pub struct Tensor {
 /// Documentation that rides along with a tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
+    /// `TensorProto.name` of an attribute; initializers are values, which have names of their own.
+    pub name: Option<String>,
     /// `TensorProto.doc_string`.
     pub doc_string: Option<String>,
     /// `TensorProto.metadata_props`.
@@ -297,6 +299,12 @@ impl Tensor {
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         if self.len() != 1 { None } else { self.to_i64()?.first().copied() }
+    }
+
+    /// The only element of a one-element boolean tensor.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if self.len() != 1 { None } else { self.to_vec()?.first().copied() }
     }
 
     /// The same data under other dimensions of the same element count.

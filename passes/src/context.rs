@@ -15,6 +15,10 @@ pub struct Context {
     pub growth: GrowthBudget,
     /// Bytes folding has made the model larger so far.
     pub grown: u64,
+    /// Bytes the file may be larger in the end.
+    pub file_growth: u64,
+    /// Passes that were left out, and why.
+    pub reverted: Vec<Reverted>,
     /// What each pass did, in the order of their first run.
     pub records: Vec<Record>,
 }
@@ -28,10 +32,24 @@ pub struct GrowthBudget {
     pub total: u64,
 }
 
+impl GrowthBudget {
+    /// Nothing may grow.
+    pub const NONE: Self = Self { per_value: 0, total: 0 };
+}
+
 impl Default for GrowthBudget {
     fn default() -> Self {
         Self { per_value: 1 << 20, total: 4 << 20 }
     }
+}
+
+/// A pass whose work was undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reverted {
+    /// The pass.
+    pub pass: &'static str,
+    /// What it did wrong.
+    pub reason: String,
 }
 
 /// What one pass did to a model.
@@ -57,6 +75,8 @@ impl Default for Context {
             validate_each: cfg!(debug_assertions),
             growth: GrowthBudget::default(),
             grown: 0,
+            file_growth: 0,
+            reverted: Vec::new(),
             records: Vec::new(),
         }
     }
@@ -89,6 +109,15 @@ impl Context {
         graph.infer_from(&applied.touched);
         self.record(info).count(&applied);
         Ok(applied)
+    }
+
+    /// The passes that have rewritten something since `before`, a copy of this.
+    pub(crate) fn active_since(&self, before: &Self) -> Vec<&'static str> {
+        let rewrites = |record: &Record| {
+            before.records.iter().find(|r| r.pass == record.pass).map_or(0, |r| r.rewrites)
+        };
+        let active = self.records.iter().filter(|record| record.rewrites > rewrites(record));
+        active.map(|record| record.pass).collect()
     }
 
     /// All rewrites so far.

@@ -49,16 +49,17 @@ pub fn run_to_fixpoint(
     context: &mut Context,
 ) -> Result<(), PassError> {
     model.graph.infer();
+    let mut active = Vec::new();
     for _ in 0..MAX_ROUNDS {
-        let before = context.rewrites();
+        let before = context.clone();
         context.records.iter_mut().for_each(|record| record.skips.clear());
         round(passes, model, context, 1)?;
-        if context.rewrites() == before {
+        active = context.active_since(&before);
+        if active.is_empty() {
             return Ok(());
         }
     }
-    let rules = passes.iter().map(|pass| pass.info().name).collect();
-    Err(PassError::NoFixpoint { rounds: MAX_ROUNDS, rules })
+    Err(PassError::NoFixpoint { rounds: MAX_ROUNDS, rules: active })
 }
 
 /// Runs passes in order, neighbouring rules together for at most `sweeps` sweeps.

@@ -10,6 +10,7 @@ pub mod driver;
 pub mod eliminate;
 pub mod fold;
 pub mod fuse;
+pub mod guard;
 mod pass;
 pub mod pipeline;
 pub mod prune;
@@ -17,7 +18,7 @@ pub mod quantize;
 #[cfg(test)]
 mod testing;
 
-pub use context::{Context, GrowthBudget, Record};
+pub use context::{Context, GrowthBudget, Record, Reverted};
 pub use pass::{Accuracy, OrSkip, Pass, PassError, PassInfo, Rule, Skip, require};
 
 /// Every pass, in documentation order.

@@ -2,12 +2,12 @@
 use crate::Pass;
 use crate::eliminate::{
     EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes,
-    EliminateConsecutiveTransposes, EliminateDeadNodes, EliminateDropout,
-    EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
-    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
-    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
+    EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes,
+    EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity,
+    EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand,
+    EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
     EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
-    EliminateZeroBias, EliminateZeroInitialState,
+    EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState,
 };
 use crate::fold::{
     FoldCastLike, FoldConstantNodes, FoldConstants, FoldKnownElements, FoldReshapeShape,
@@ -18,9 +18,11 @@ use crate::fuse::{
     FuseAffineMatMul, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConv,
     FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConvAdd, FuseConvBatchNormalization,
     FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
-    FuseDistantScale, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseMatMulAdd,
-    FuseMatMulBatchNormalization, FuseMatMulMul, FuseNormalizationAffine, FusePadAveragePool,
-    FusePadConv, FuseReshapeGemmReshape, FuseTransposeGemm, FuseTransposeMatMul,
+    FuseDistantScale, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul,
+    FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization,
+    FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseNormalizationAffine,
+    FusePadAveragePool, FusePadConv, FuseReshapeGemmReshape, FuseRmsNormalization, FuseSoftmax,
+    FuseSoftplus, FuseTransposeGemm, FuseTransposeMatMul,
 };
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
@@ -35,6 +37,9 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FoldCastLike {},
     &FoldReshapeShape {},
     &FoldSequenceAt {},
+    &EliminateUnusedSubgraphValues {},
+    &EliminateConstantIf {},
+    &EliminateConstantLoop {},
     &EliminateIdentity {},
     &EliminateDropout {},
     &EliminateNopCast {},
@@ -87,6 +92,17 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    // Operators that exporters write as arithmetic. A bound is one Clip by now, and what has a scale
+    // per channel is no normalization of a layer.
+    &FuseGelu {},
+    &FuseHardSigmoid {},
+    &FuseHardSwish {},
+    &FuseSoftplus {},
+    &FuseMish {},
+    &FuseInstanceNormalization {},
+    &FuseLayerNormalization {},
+    &FuseRmsNormalization {},
+    &FuseSoftmax {},
     // Sharing comes last: a shared weight can't be fused into one of its readers alone.
     &EliminateDuplicateInitializers {},
     &EliminateCommonSubexpressions {},

@@ -1,7 +1,7 @@
 //! The harness of the tests of passes: rewrite, validate, execute before and after, compare.
 use crate::{Accuracy, Context, Pass, driver};
 use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
-use lapidary_ir::{Model, text};
+use lapidary_ir::{Graph, Model, Node, text};
 
 /// Runs one pass over a model in ONNX text.
 ///
@@ -84,8 +84,9 @@ pub(crate) fn assert_same_outputs(original: &Model, changed: &Model, accuracy: A
 }
 
 fn assert_emits_what_it_declares(pass: &dyn Pass, original: &Model, changed: &Model) {
-    let had: Vec<&str> = original.graph.nodes().map(|(_, node)| node.op_type.as_str()).collect();
-    for (_, node) in changed.graph.nodes() {
+    let had: Vec<&str> =
+        all_nodes(&original.graph).iter().map(|node| node.op_type.as_str()).collect();
+    for node in all_nodes(&changed.graph) {
         let name = if node.is_standard() {
             node.op_type.clone()
         } else {
@@ -97,4 +98,12 @@ fn assert_emits_what_it_declares(pass: &dyn Pass, original: &Model, changed: &Mo
             pass.info().name,
         );
     }
+}
+
+/// The nodes of a graph and its subgraphs.
+fn all_nodes(graph: &Graph) -> Vec<&Node> {
+    let nodes = graph.nodes().map(|(_, node)| node);
+    nodes
+        .flat_map(|node| std::iter::once(node).chain(node.subgraphs().flat_map(all_nodes)))
+        .collect()
 }

@@ -8,9 +8,9 @@ mod prune;
 mod quantize;
 mod verify;
 
-use crate::cli::{Cli, Command, Data, Input};
+use crate::cli::{Cli, Command, Data, Input, Shapes};
 use crate::render;
-use lapidary::ir::Model;
+use lapidary::ir::{FixedDims, Model};
 use lapidary::{Dataset, Error, Opened, ReadOptions};
 use std::path::Path;
 
@@ -34,18 +34,27 @@ pub(crate) fn set_threads(threads: usize) {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
-/// Opens the model of a command and says what was dropped.
+/// Opens the model of a command, with the sizes it is given, and says what was dropped.
 fn open(input: &Input) -> Result<Opened, Error> {
     let options = ReadOptions {
         allow_unknown_fields: input.allow_unknown_fields,
         external_roots: input.external_root.clone(),
         ..ReadOptions::default()
     };
-    let opened = lapidary::open(&input.model, &options)?;
+    let mut opened = lapidary::open(&input.model, &options)?;
     for field in &opened.dropped {
         render::warning(&format!("dropped {field}"));
     }
+    fix_dims(&mut opened.model, &input.shapes)?;
     Ok(opened)
+}
+
+fn fix_dims(model: &mut Model, shapes: &Shapes) -> Result<(), Error> {
+    if shapes.dim.is_empty() && shapes.input_shape.is_empty() {
+        return Ok(());
+    }
+    let inputs = shapes.input_shape.iter().map(|(name, dims)| (name.clone(), dims.to_vec()));
+    lapidary::fix_dims(model, &FixedDims { params: shapes.dim.clone(), inputs: inputs.collect() })
 }
 
 /// Reads samples that fit a model.

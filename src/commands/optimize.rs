@@ -9,6 +9,9 @@ use lapidary::{Cost, Dataset, Error, Evaluation, Reference};
 
 const MEGABYTE: u64 = 1 << 20;
 
+/// Alone in `--only`: the model is read, checked and written again, and nothing is rewritten.
+const NONE: &str = "none";
+
 pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
@@ -16,21 +19,35 @@ pub(crate) fn run(options: &Optimize, json: bool) -> Result<(), Error> {
     let mut model = original.clone();
     let mut context = Context {
         validate_each: options.verify_each,
-        growth: GrowthBudget { total: options.growth * MEGABYTE, ..GrowthBudget::default() },
+        growth: growth(options.growth * MEGABYTE),
+        file_growth: options.growth * MEGABYTE,
         ..Context::default()
     };
     run_passes(options, &mut model, &mut context)?;
     let (before, after) = (Cost::of(&original), Cost::of(&model));
     let verification = verify(options, &original, &model, before.bytes)?;
     lapidary::save(&model, &options.output.output)?;
-    let report = OptimizeReport { before, after, passes: &context.records, verification };
+    let report = OptimizeReport {
+        before,
+        after,
+        passes: &context.records,
+        reverted: &context.reverted,
+        verification,
+    };
     render::optimize(&report, options.explain, json);
     Ok(())
 }
 
+/// What folding may add on the way, when the file may become larger by `bytes`.
+fn growth(bytes: u64) -> GrowthBudget {
+    let GrowthBudget { per_value, total } = GrowthBudget::default();
+    GrowthBudget { per_value: per_value.max(bytes), total: total.max(bytes) }
+}
+
 fn run_passes(options: &Optimize, model: &mut Model, context: &mut Context) -> Result<(), Error> {
     if !options.only.is_empty() {
-        let passes = find_all(&options.only)?;
+        let none = options.only == [NONE];
+        let passes = if none { Vec::new() } else { find_all(&options.only)? };
         driver::run(&passes, model, context)?;
         return Ok(driver::check("the chosen passes", model)?);
     }

@@ -113,6 +113,16 @@ fn grouped(count: u64) -> String {
     text
 }
 
+/// A change of a count, with its sign.
+fn signed(change: i64) -> String {
+    let sign = match change {
+        0 => "",
+        1.. => "+",
+        _ => "-",
+    };
+    format!("{sign}{}", grouped(change.unsigned_abs()))
+}
+
 /// A share in percent.
 fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)

@@ -1,8 +1,8 @@
 //! The reports of the verbs that change or compare models.
-use super::{Progress, grouped, json, percent, table};
+use super::{Progress, grouped, json, percent, signed, table};
 use lapidary::ir::Model;
-use lapidary::passes::Record;
 use lapidary::passes::quantize::QuantizationPlan;
+use lapidary::passes::{Record, Reverted};
 use lapidary::{Cost, Error, Evaluation, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,6 +36,11 @@ struct Step {
 struct PassReport {
     pass: String,
     rewrites: usize,
+    /// Nodes added, less those removed.
+    nodes: i64,
+    /// Bytes of initializers added, less those removed.
+    bytes: i64,
+    seconds: f64,
     left_alone: BTreeMap<String, usize>,
 }
 
@@ -53,6 +58,9 @@ impl From<&Record> for PassReport {
         Self {
             pass: record.pass.to_owned(),
             rewrites: record.rewrites,
+            nodes: record.nodes,
+            bytes: record.bytes,
+            seconds: record.time.as_secs_f64(),
             left_alone: record.skips.clone(),
         }
     }
@@ -197,6 +205,8 @@ pub(crate) struct OptimizeReport<'a> {
     pub(crate) after: Cost,
     /// What each pass did.
     pub(crate) passes: &'a [Record],
+    /// Passes whose work was undone.
+    pub(crate) reverted: &'a [Reverted],
     /// How the result was checked.
     pub(crate) verification: Verification,
 }
@@ -245,16 +255,19 @@ struct OptimizeJson<'a> {
     before: Cost,
     after: Cost,
     passes: Vec<PassReport>,
+    reverted: BTreeMap<&'a str, &'a str>,
     verification: &'a Verification,
 }
 
 /// Prints what `optimize` did.
-pub(crate) fn optimize(report: &OptimizeReport, explain: bool, as_json: bool) {
+pub(crate) fn optimize<'a>(report: &OptimizeReport<'a>, explain: bool, as_json: bool) {
     let passes: Vec<PassReport> = report.passes.iter().map(PassReport::from).collect();
     if as_json {
         let (before, after) = (report.before, report.after);
         let verification = &report.verification;
-        return json("optimize", &OptimizeJson { before, after, passes, verification });
+        let named = |reverted: &'a Reverted| (reverted.pass, reverted.reason.as_str());
+        let reverted = report.reverted.iter().map(named).collect();
+        return json("optimize", &OptimizeJson { before, after, passes, reverted, verification });
     }
     let line = |name: &str, cost: Cost| {
         let mut row = vec![name.to_owned()];
@@ -263,10 +276,9 @@ pub(crate) fn optimize(report: &OptimizeReport, explain: bool, as_json: bool) {
     };
     let rows = vec![line("original", report.before), line("optimized", report.after)];
     println!("{}\n", table(&["", "nodes", "parameters", "bytes", "MACs"], rows));
-    let fired = passes.iter().filter(|pass| pass.rewrites > 0);
-    let rows: Vec<_> = fired.map(|p| vec![p.pass.clone(), grouped(p.rewrites as u64)]).collect();
-    if !rows.is_empty() {
-        println!("{}\n", table(&["pass", "rewrites"], rows));
+    ledger(&passes, explain);
+    for Reverted { pass, reason } in report.reverted {
+        println!("{pass}: left out: {reason}");
     }
     if explain {
         for pass in &passes {
@@ -276,6 +288,26 @@ pub(crate) fn optimize(report: &OptimizeReport, explain: bool, as_json: bool) {
         }
     }
     println!("{}", verification_line(&report.verification));
+}
+
+/// What each pass that did something did, and on request how long it took.
+fn ledger(passes: &[PassReport], with_time: bool) {
+    let mut header = vec!["pass", "rewrites", "nodes", "bytes"];
+    if with_time {
+        header.push("ms");
+    }
+    let row = |pass: &PassReport| {
+        let mut row = vec![pass.pass.clone(), grouped(pass.rewrites as u64)];
+        row.extend([signed(pass.nodes), signed(pass.bytes)]);
+        if with_time {
+            row.push(format!("{:.1}", 1000.0 * pass.seconds));
+        }
+        row
+    };
+    let rows: Vec<_> = passes.iter().filter(|pass| pass.rewrites > 0).map(row).collect();
+    if !rows.is_empty() {
+        println!("{}\n", table(&header, rows));
+    }
 }
 
 fn verification_line(verification: &Verification) -> String {

@@ -91,3 +91,28 @@ fn verify_tells_equal_models_from_different_ones() {
     let run = lapidary(["verify", model, other, "--data", data]);
     assert_eq!(run.code, 1, "{}", run.stderr);
 }
+
+#[test]
+fn sizes_of_open_dimensions_reach_the_outputs() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("fixed.onnx");
+    let out = out.to_str().unwrap();
+    let model = "fixtures/digits_transformer_dynamo_op18.onnx";
+    lapidary(["optimize", model, "--dim", "N=4", "-o", out]).succeeds();
+    let report = lapidary(["--json", "inspect", out]).succeeds().stdout;
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["inputs"][0]["shape"][0], "4");
+    assert_eq!(report["outputs"][0]["shape"][0], "4");
+    let run = lapidary(["inspect", model, "--input-shape", "4,8"]);
+    assert!(run.fails_with(2, folder.path()).contains("has rank"));
+}
+
+#[test]
+fn no_pass_at_all_writes_the_same_bytes() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("same.onnx");
+    let model = fixture("digits_resnet_unfused_op17.onnx");
+    let arguments = ["optimize", "--only", "none", "--verify", "off", "-o", out.to_str().unwrap()];
+    lapidary(arguments.into_iter().chain([model.to_str().unwrap()])).succeeds();
+    assert!(std::fs::read(out).unwrap() == std::fs::read(model).unwrap());
+}

@@ -52,7 +52,9 @@ impl Model {
             Scope { load, opsets: Arc::new(opsets), foreign_names: Arc::new(foreign_names) };
         let (graph, captured) = scope.graph(graph, 0, &|_| false)?;
         debug_assert!(captured.is_empty(), "the main graph captures nothing");
-        Ok(Self { graph, external_data, rest: proto })
+        let constants_are_inputs = proto.ir_version.is_some_and(Self::constants_are_inputs)
+            && graph.initializers().all(|(id, _)| graph.value(id).is_input());
+        Ok(Self { graph, external_data, constants_are_inputs, rest: proto })
     }
 }
 
@@ -285,8 +287,12 @@ impl Scope<'_> {
             }
             Some(AttributeType::Tensor) if proto.t.is_some() => {
                 let boxed = proto.t.take().unwrap_or_default();
-                let tensor = tensor::decode(*boxed, self.load)
+                let label = boxed.name.clone();
+                let mut tensor = tensor::decode(*boxed, self.load)
                     .map_err(|source| NodeError::Tensor { name: name.clone(), source })?;
+                if label.is_some() {
+                    tensor.notes.get_or_insert_default().name = label;
+                }
                 AttributeValue::Tensor(Arc::new(tensor))
             }
             Some(AttributeType::Graph) if proto.g.is_some() => {
@@ -400,6 +406,18 @@ fn node_label(node: &onnx::NodeProto) -> String {
 mod tests {
     use super::*;
     use crate::text;
+
+    #[test]
+    fn the_tensor_of_an_attribute_keeps_its_name() {
+        let source = "g () => (float[1] y) { y = Constant<value = float[1] {2}>() }";
+        let mut proto = text::parse(source).expect("the text is valid").encode();
+        let graph = proto.graph.as_mut().expect("there is a graph");
+        let tensor = graph.node[0].attribute[0].t.as_mut().expect("the attribute is a tensor");
+        tensor.name = Some("two".to_owned());
+        let load = |_: &onnx::TensorProto| Err("there is no other file".into());
+        let model = Model::decode(proto.clone(), &load).expect("the model is valid");
+        assert_eq!(model.encode(), proto);
+    }
 
     #[test]
     fn a_list_of_subgraphs_is_refused_by_name() {

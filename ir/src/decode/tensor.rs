@@ -56,7 +56,7 @@ fn take_notes(proto: &mut onnx::TensorProto) -> Option<Box<Notes>> {
         (entry.key.unwrap_or_default(), entry.value.unwrap_or_default())
     };
     let metadata = std::mem::take(&mut proto.metadata_props).into_iter().map(entry).collect();
-    let notes = Notes { doc_string: proto.doc_string.take(), metadata };
+    let notes = Notes { name: None, doc_string: proto.doc_string.take(), metadata };
     (notes != Notes::default()).then(|| Box::new(notes))
 }
 

@@ -210,11 +210,13 @@ impl Parser<'_> {
             });
         }
         let name = if named { self.name("the name of a tensor")? } else { attribute.to_owned() };
-        let tensor = if self.eat("=") || self.is("{") {
+        let mut tensor = if self.eat("=") || self.is("{") {
             self.constant(&name, Some(&ty), at)?
         } else {
             self.seeded(&name, Some(&ty), at)?
         };
+        // The name was for the data.
+        tensor.name = None;
         Ok(AttributeProto {
             r#type: Some(AttributeType::Tensor as i32),
             t: Some(Box::new(tensor)),

@@ -3,6 +3,8 @@ mod common_subexpressions;
 mod consecutive_casts;
 mod consecutive_reshapes;
 mod consecutive_transposes;
+mod constant_if;
+mod constant_loop;
 mod dead_nodes;
 mod dropout;
 mod duplicate_initializers;
@@ -21,6 +23,7 @@ mod nop_transpose;
 mod single_input;
 mod single_split;
 mod unused_outputs;
+mod unused_subgraph_values;
 mod zero_bias;
 mod zero_initial_state;
 
@@ -28,6 +31,8 @@ pub use common_subexpressions::EliminateCommonSubexpressions;
 pub use consecutive_casts::EliminateConsecutiveCasts;
 pub use consecutive_reshapes::EliminateConsecutiveReshapes;
 pub use consecutive_transposes::EliminateConsecutiveTransposes;
+pub use constant_if::EliminateConstantIf;
+pub use constant_loop::EliminateConstantLoop;
 pub use dead_nodes::EliminateDeadNodes;
 pub use dropout::EliminateDropout;
 pub use duplicate_initializers::EliminateDuplicateInitializers;
@@ -46,16 +51,20 @@ pub use nop_transpose::EliminateNopTranspose;
 pub use single_input::EliminateSingleInput;
 pub use single_split::EliminateSingleSplit;
 pub use unused_outputs::EliminateUnusedOutputs;
+pub use unused_subgraph_values::EliminateUnusedSubgraphValues;
 pub use zero_bias::EliminateZeroBias;
 pub use zero_initial_state::EliminateZeroInitialState;
 
 use crate::{OrSkip, Pass, Skip, require};
-use lapidary_ir::{Dim, Graph, NodeId, Patch};
+use lapidary_ir::{Dim, Graph, NewNode, NodeId, Operand, Patch, Splice, ValueId};
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] = &[
     &EliminateDeadNodes {},
     &EliminateUnusedOutputs {},
+    &EliminateUnusedSubgraphValues {},
+    &EliminateConstantIf {},
+    &EliminateConstantLoop {},
     &EliminateIdentity {},
     &EliminateDropout {},
     &EliminateNopCast {},
@@ -86,6 +95,41 @@ fn pass_through(graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Sk
     require(graph.can_replace(y, x), "the graph output has to keep its name")?;
     patch.replace(y, x);
     Ok(())
+}
+
+/// The nodes of a subgraph of `root`, to be copied around it.
+fn splice<'a>(
+    graph: &Graph,
+    root: NodeId,
+    body: &'a Graph,
+    patch: &mut Patch,
+) -> Result<Splice<'a>, Skip> {
+    Splice::new(graph, root, body, patch).or_skip("the subgraph has sparse initializers")
+}
+
+/// Makes the readers of values made by nodes read the operands beside them. A graph output keeps
+/// its name: what can't take it over goes through an `Identity`.
+fn stand_in(
+    graph: &Graph,
+    patch: &mut Patch,
+    values: impl IntoIterator<Item = (ValueId, Operand)>,
+) {
+    let mut renamed = Vec::new();
+    let read = values.into_iter().filter(|&(value, _)| !graph.value(value).is_unused());
+    for (value, operand) in read {
+        let may_be_renamed = match operand {
+            Operand::Output(..) => !renamed.contains(&operand),
+            Operand::Value(id) => !renamed.contains(&operand) && graph.can_replace(value, id),
+            Operand::Initializer(_) => !graph.value(value).is_output(),
+        };
+        if may_be_renamed {
+            renamed.push(operand);
+            patch.replace(value, operand);
+        } else {
+            let copy = patch.node(NewNode::new("Identity").input(operand));
+            patch.replace(value, copy);
+        }
+    }
 }
 
 /// The numbers that newer operator sets give as constant input `slot` and older ones as an

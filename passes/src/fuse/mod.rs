@@ -1,6 +1,7 @@
 //! Fuses neighbouring nodes into one.
 use crate::Pass;
 
+mod activation;
 mod affine;
 mod affine_batch_normalization;
 mod affine_conv;
@@ -26,16 +27,20 @@ mod gemm_add;
 mod gemm_batch_normalization;
 mod gemm_mul;
 mod linear;
+mod linear_pair;
 mod mat_mul_add;
 mod mat_mul_batch_normalization;
 mod mat_mul_mul;
+mod normalization;
 mod normalization_affine;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
 mod preceding;
 mod product;
+mod region;
 mod reshape_gemm_reshape;
+mod scalar;
 mod transpose_gemm;
 mod transpose_mat_mul;
 pub mod unit;
@@ -43,6 +48,7 @@ mod upstream;
 mod weights;
 mod wiring;
 
+pub use activation::{FuseGelu, FuseHardSigmoid, FuseHardSwish, FuseMish, FuseSoftplus, FuseSwish};
 pub use affine_batch_normalization::FuseAffineBatchNormalization;
 pub use affine_conv::FuseAffineConv;
 pub use affine_conv_transpose::FuseAffineConvTranspose;
@@ -67,6 +73,10 @@ pub use gemm_mul::FuseGemmMul;
 pub use mat_mul_add::FuseMatMulAdd;
 pub use mat_mul_batch_normalization::FuseMatMulBatchNormalization;
 pub use mat_mul_mul::FuseMatMulMul;
+pub use normalization::{
+    FuseGroupNormalization, FuseInstanceNormalization, FuseLayerNormalization, FuseLogSoftmax,
+    FuseLpNormalization, FuseRmsNormalization, FuseSoftmax,
+};
 pub use normalization_affine::FuseNormalizationAffine;
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
@@ -105,5 +115,18 @@ pub const PASSES: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    &FuseGelu {},
+    &FuseHardSigmoid {},
+    &FuseHardSwish {},
+    &FuseSoftplus {},
+    &FuseMish {},
+    &FuseSwish {},
+    &FuseInstanceNormalization {},
+    &FuseLayerNormalization {},
+    &FuseRmsNormalization {},
+    &FuseGroupNormalization {},
+    &FuseLpNormalization {},
+    &FuseSoftmax {},
+    &FuseLogSoftmax {},
     &FuseConvActivation {},
 ];

@@ -1,72 +1,92 @@
-//! Two linear operators in a row as one.
-use super::linear::Linear;
-use super::padding;
-use crate::{OrSkip, Skip, require};
-use lapidary_ir::{Graph, NewNode, NodeId, Patch};
+//! Chains of products, whatever their order.
+use super::scalar;
+use lapidary_ir::{Graph, ValueId};
 
-/// Multiplications a product of two weights may take.
-const MAX_WORK: usize = 1 << 28;
+/// Products of more levels than any decomposed operator has are not followed.
+const MAX_DEPTH: usize = 6;
 
-/// Lets the linear operator that feeds `root` compute what both make of its input. The two are of
-/// types `first` and `second`.
-///
-/// (x ∗ w + b) ∗ v + c = x ∗ (w ∗ v) + (b ∗ v + c)
-pub(super) fn fold(
-    graph: &Graph,
-    root: NodeId,
-    first: &str,
-    second: &str,
-    patch: &mut Patch,
-) -> Result<(), Skip> {
-    let between = graph[root].input(0).or_no_match()?;
-    graph.only_use(between).or_no_match()?;
-    let next = Linear::of(graph, root, second)?;
-    let own = Linear::of(graph, graph.producer(between).or_no_match()?, first)?;
-    require(own.has_own_weight() && next.has_own_weight(), "weights are shared")?;
-    require_pointwise(graph, root, &next)?;
-
-    let (w, v) = (own.by_output()?, next.by_output()?);
-    let (outputs, middle) = (next.outputs().count, next.inputs().count);
-    let inputs = w.len().checked_div(middle).or_no_match()?;
-    if own.outputs().count != middle || v.len() != outputs * middle {
-        return Err(Skip::NoMatch);
-    }
-    require(inputs * outputs <= w.len() + v.len(), "the product is larger than its factors")?;
-    require(w.len().saturating_mul(outputs) <= MAX_WORK, "the product takes too long to compute")?;
-
-    let alpha = f64::from(graph[root].float("alpha").unwrap_or(1.0));
-    let mut product = vec![0.0; inputs * outputs];
-    for (row, factors) in product.chunks_exact_mut(inputs.max(1)).zip(v.chunks_exact(middle)) {
-        for (factor, w) in factors.iter().zip(w.chunks_exact(inputs.max(1))) {
-            row.iter_mut().zip(w).for_each(|(sum, w)| *sum += alpha * factor * w);
-        }
-    }
-    let bias = if own.has_bias() || next.has_bias() {
-        let before = own.bias_per_channel()?;
-        let dot = |factors: &[f64]| -> f64 {
-            factors.iter().zip(&before).map(|(factor, bias)| alpha * factor * bias).sum()
-        };
-        let added = v.chunks_exact(middle).map(dot);
-        Some(added.zip(next.bias_per_channel()?).map(|(sum, bias)| sum + bias).collect())
-    } else {
-        None
-    };
-    let y = graph[root].output(0).or_no_match()?;
-    let weight = own.weight_by_output(outputs, &product)?;
-    own.replace(y, NewNode::like(graph, own.node()), Some(weight), bias, patch)
+/// y = constant · Π factors
+#[derive(Debug, PartialEq)]
+pub(super) struct Product {
+    /// All constant factors and the inverses of all constant divisors.
+    pub(super) constant: f64,
+    /// The other factors from left to right, repeated ones repeatedly.
+    pub(super) factors: Vec<ValueId>,
 }
 
-/// Requires that each element of the output of the second operator, `root`, is a sum over the
-/// channels of one position.
-fn require_pointwise(graph: &Graph, root: NodeId, next: &Linear<'_>) -> Result<(), Skip> {
-    let node = &graph[root];
-    require(node.int("transA").unwrap_or(0) == 0, "Gemm transposes its input")?;
-    if node.is("Conv") {
-        let kernel = &next.weight_dims()[2..];
-        let steps = node.ints("strides").is_none_or(|strides| strides.iter().all(|&s| s == 1));
-        let pads = padding::pads(node, kernel.len())?;
-        let pointwise = steps && kernel.iter().all(|&k| k == 1) && pads.iter().all(|&p| p == 0);
-        require(pointwise, "the second Conv is not pointwise")?;
+impl Product {
+    /// The product that `value` is, of itself alone if no `Mul` or `Div` makes it. A factor is a
+    /// product itself unless something else reads it too.
+    pub(super) fn of(graph: &Graph, value: ValueId) -> Self {
+        let mut product = Self { constant: 1.0, factors: Vec::new() };
+        product.multiply(graph, value, 0);
+        product
     }
-    Ok(())
+
+    /// The other one of two factors.
+    pub(super) fn other(&self, factor: ValueId) -> Option<ValueId> {
+        match self.factors[..] {
+            [a, b] if a == factor => Some(b),
+            [a, b] if b == factor => Some(a),
+            _ => None,
+        }
+    }
+
+    fn multiply(&mut self, graph: &Graph, value: ValueId, depth: usize) {
+        let is_inner = depth == 0 || graph.only_use(value).is_some();
+        let node = graph.producer(value).filter(|_| is_inner && depth < MAX_DEPTH);
+        let Some(id) = node else { return self.factors.push(value) };
+        if graph[id].is("Mul") {
+            if let Some((operand, constant)) = scalar::either(graph, id) {
+                self.constant *= constant;
+                return self.multiply(graph, operand, depth + 1);
+            }
+            if let (Some(a), Some(b)) = (graph[id].input(0), graph[id].input(1)) {
+                self.multiply(graph, a, depth + 1);
+                return self.multiply(graph, b, depth + 1);
+            }
+        }
+        if graph[id].is("Div")
+            && let Some((operand, constant)) = scalar::right(graph, id)
+        {
+            self.constant /= constant;
+            return self.multiply(graph, operand, depth + 1);
+        }
+        self.factors.push(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::parse;
+
+    /// The product that output `y` is, by names.
+    fn product(nodes: &str) -> (f64, Vec<String>) {
+        let graph = parse(&format!(
+            "g (float[2] x, float[2] z) => (float[2] y) <float two = {{2}}, float ten = {{10}}> {{ {nodes} }}"
+        ));
+        let graph = graph.graph;
+        let product = Product::of(&graph, graph.outputs()[0]);
+        let name = |id: &ValueId| graph.value(*id).name().to_owned();
+        (product.constant, product.factors.iter().map(name).collect())
+    }
+
+    #[test]
+    fn gathers_constants_and_factors() {
+        let found = product("a = Mul(x, two) b = Mul(z, a) y = Div(b, ten)");
+        assert_eq!(found, (0.2, vec!["z".to_owned(), "x".to_owned()]));
+    }
+
+    #[test]
+    fn repeats_a_factor() {
+        let found = product("a = Mul(x, x) y = Mul(a, x)");
+        assert_eq!(found, (1.0, vec!["x".to_owned(); 3]));
+    }
+
+    #[test]
+    fn ends_at_what_is_read_elsewhere_and_at_divisors() {
+        let found = product("a = Mul(x, two) b = Add(a, z) c = Div(ten, b) y = Mul(a, c)");
+        assert_eq!(found, (1.0, vec!["a".to_owned(), "c".to_owned()]));
+    }
 }
