@@ -1,5 +1,5 @@
 //! `Conv` before a pointwise `Conv`.
-use super::composition;
+use super::linear_pair;
 use crate::{PassInfo, Rule, Skip};
 use lapidary_ir::{Graph, NodeId, Patch};
 
@@ -41,7 +41,7 @@ impl Rule for FuseConsecutiveConv {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        composition::fold(graph, root, "Conv", "Conv", patch)
+        linear_pair::fold(graph, root, "Conv", patch)
     }
 }
 

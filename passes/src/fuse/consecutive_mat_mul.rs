@@ -1,5 +1,5 @@
 //! `MatMul` before `MatMul`.
-use super::composition;
+use super::linear_pair;
 use crate::{PassInfo, Rule, Skip};
 use lapidary_ir::{Graph, NodeId, Patch};
 
@@ -40,7 +40,7 @@ impl Rule for FuseConsecutiveMatMul {
     }
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
-        composition::fold(graph, root, "MatMul", "MatMul", patch)
+        linear_pair::fold(graph, root, "MatMul", patch)
     }
 }
 

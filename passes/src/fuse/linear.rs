@@ -127,6 +127,11 @@ impl<'a> Linear<'a> {
         self.weight.tensor.dims()
     }
 
+    /// The number of elements of the weight.
+    pub(super) fn weight_len(&self) -> usize {
+        self.weight.tensor.len()
+    }
+
     /// Whether there is a bias.
     pub(super) fn has_bias(&self) -> bool {
         self.bias.is_some()

@@ -7,35 +7,35 @@ use lapidary_ir::{Graph, NewNode, NodeId, Patch};
 /// Multiplications a product of two weights may take.
 const MAX_WORK: usize = 1 << 28;
 
-/// Lets the linear operator that feeds `root` compute what both make of its input. The two are of
-/// types `first` and `second`.
+/// Lets the linear operator that feeds `root` compute what both, each an `op_type`, make of its
+/// input.
 ///
 /// (x ∗ w + b) ∗ v + c = x ∗ (w ∗ v) + (b ∗ v + c)
 pub(super) fn fold(
     graph: &Graph,
     root: NodeId,
-    first: &str,
-    second: &str,
+    op_type: &str,
     patch: &mut Patch,
 ) -> Result<(), Skip> {
     let between = graph[root].input(0).or_no_match()?;
     graph.only_use(between).or_no_match()?;
-    let next = Linear::of(graph, root, second)?;
-    let own = Linear::of(graph, graph.producer(between).or_no_match()?, first)?;
+    let next = Linear::of(graph, root, op_type)?;
+    let own = Linear::of(graph, graph.producer(between).or_no_match()?, op_type)?;
     require(own.has_own_weight() && next.has_own_weight(), "weights are shared")?;
     require_pointwise(graph, root, &next)?;
 
-    let (w, v) = (own.by_output()?, next.by_output()?);
     let (outputs, middle) = (next.outputs().count, next.inputs().count);
-    let inputs = w.len().checked_div(middle).or_no_match()?;
+    let inputs = own.weight_len().checked_div(middle).or_no_match()?;
+    let (size, both) = (inputs * outputs, own.weight_len() + next.weight_len());
+    require(size <= both, "the product is larger than its factors")?;
+    require(size.saturating_mul(middle) <= MAX_WORK, "the product takes too long to compute")?;
+    let (w, v) = (own.by_output()?, next.by_output()?);
     if own.outputs().count != middle || v.len() != outputs * middle {
         return Err(Skip::NoMatch);
     }
-    require(inputs * outputs <= w.len() + v.len(), "the product is larger than its factors")?;
-    require(w.len().saturating_mul(outputs) <= MAX_WORK, "the product takes too long to compute")?;
 
     let alpha = f64::from(graph[root].float("alpha").unwrap_or(1.0));
-    let mut product = vec![0.0; inputs * outputs];
+    let mut product = vec![0.0; size];
     for (row, factors) in product.chunks_exact_mut(inputs.max(1)).zip(v.chunks_exact(middle)) {
         for (factor, w) in factors.iter().zip(w.chunks_exact(inputs.max(1))) {
             row.iter_mut().zip(w).for_each(|(sum, w)| *sum += alpha * factor * w);
