@@ -3,9 +3,9 @@ use crate::Pass;
 use crate::eliminate::{
     EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes,
     EliminateConsecutiveTransposes, EliminateDeadNodes, EliminateDropout,
-    EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
-    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
-    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
+    EliminateDuplicateInitializers, EliminateEinsum, EliminateIdempotent, EliminateIdentity,
+    EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand,
+    EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
     EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateUnusedOutputs,
     EliminateZeroInitialState,
 };
@@ -54,6 +54,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateConsecutiveTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    // Products of matrices are what fusions look for.
+    &EliminateEinsum {},
     &EliminateZeroInitialState {},
     &FoldConstants {},
     // Fusions read weights that folding may just have computed.

@@ -6,6 +6,7 @@ mod consecutive_transposes;
 mod dead_nodes;
 mod dropout;
 mod duplicate_initializers;
+mod einsum;
 mod idempotent;
 mod identity;
 mod involutions;
@@ -30,6 +31,7 @@ pub use consecutive_transposes::EliminateConsecutiveTransposes;
 pub use dead_nodes::EliminateDeadNodes;
 pub use dropout::EliminateDropout;
 pub use duplicate_initializers::EliminateDuplicateInitializers;
+pub use einsum::EliminateEinsum;
 pub use idempotent::EliminateIdempotent;
 pub use identity::EliminateIdentity;
 pub use involutions::EliminateInvolutions;
@@ -67,6 +69,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateNopArithmetic {},
     &EliminateSingleInput {},
     &EliminateSingleSplit {},
+    &EliminateEinsum {},
     &EliminateIdempotent {},
     &EliminateInvolutions {},
     &EliminateConsecutiveTransposes {},
