@@ -16,10 +16,10 @@ use crate::fold::{
 use crate::fuse::{
     FuseBatchNormalizationConv, FuseBiasGelu, FuseConsecutiveClip, FuseConvActivation, FuseConvAdd,
     FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd,
-    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseFastGelu, FuseGelu, FuseGemmAdd,
-    FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
+    FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDepthToSpace, FuseFastGelu,
+    FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
     FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
-    FuseMish, FuseMultiHeadAttention, FusePadAveragePool, FusePadConv, FuseQuickGelu,
+    FuseMish, FuseMultiHeadAttention, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseReduceL2,
     FuseRmsNormalization, FuseScaledMatMul, FuseSkipLayerNormalization, FuseSkipRmsNormalization,
     FuseSoftmax, FuseSoftplus,
 };
@@ -76,6 +76,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseConsecutiveClip {},
     // Operators that exporters write as arithmetic. A bound is one Clip by now, and what has a scale
     // per channel is no normalization of a layer.
+    &FuseDepthToSpace {},
+    &FuseReduceL2 {},
     &FuseGelu {},
     &FuseHardSigmoid {},
     &FuseHardSwish {},

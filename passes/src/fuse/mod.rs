@@ -3,6 +3,7 @@ use crate::Pass;
 
 mod activation;
 mod affine;
+mod attention;
 mod attention_site;
 mod batch_normalization_conv;
 mod bounds;
@@ -14,6 +15,7 @@ mod conv_mul;
 mod conv_transpose_add;
 mod conv_transpose_batch_normalization;
 mod conv_transpose_mul;
+mod depth_to_space;
 mod gemm_add;
 mod gemm_batch_normalization;
 mod gemm_mul;
@@ -24,7 +26,9 @@ mod normalization;
 mod pad_average_pool;
 mod pad_conv;
 mod padding;
+mod power;
 mod product;
+mod reduce_l2;
 mod region;
 mod runtime;
 mod scalar;
@@ -32,6 +36,7 @@ pub mod unit;
 mod weights;
 
 pub use activation::{FuseGelu, FuseHardSigmoid, FuseHardSwish, FuseMish, FuseSoftplus, FuseSwish};
+pub use attention::FuseAttention;
 pub use batch_normalization_conv::FuseBatchNormalizationConv;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use conv_activation::FuseConvActivation;
@@ -41,6 +46,7 @@ pub use conv_mul::FuseConvMul;
 pub use conv_transpose_add::FuseConvTransposeAdd;
 pub use conv_transpose_batch_normalization::FuseConvTransposeBatchNormalization;
 pub use conv_transpose_mul::FuseConvTransposeMul;
+pub use depth_to_space::FuseDepthToSpace;
 pub use gemm_add::FuseGemmAdd;
 pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
@@ -52,6 +58,7 @@ pub use normalization::{
 };
 pub use pad_average_pool::FusePadAveragePool;
 pub use pad_conv::FusePadConv;
+pub use reduce_l2::FuseReduceL2;
 pub use runtime::{
     FuseBiasGelu, FuseFastGelu, FuseMultiHeadAttention, FuseQuickGelu, FuseScaledMatMul,
     FuseSkipLayerNormalization, FuseSkipRmsNormalization,
@@ -74,6 +81,8 @@ pub const PASSES: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    &FuseDepthToSpace {},
+    &FuseReduceL2 {},
     &FuseGelu {},
     &FuseHardSigmoid {},
     &FuseHardSwish {},
@@ -87,6 +96,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseLpNormalization {},
     &FuseSoftmax {},
     &FuseLogSoftmax {},
+    &FuseAttention {},
     &FuseConvActivation {},
     &FuseMultiHeadAttention {},
     &FuseScaledMatMul {},
