@@ -1,8 +1,8 @@
 //! Which passes run, in which order.
 use crate::Pass;
-use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState};
+use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateEinsum, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState};
 use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape, FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource, FoldShapeVector};
-use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitReshape, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
+use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDepthToSpace, FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceL2, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitReshape, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.
@@ -46,6 +46,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
     &EliminateZeroBias {},
+    // Products of matrices are what fusions look for.
+    &EliminateEinsum {},
     &EliminateZeroInitialState {},
     &FoldConstants {},
     // Fusions read weights that folding may just have computed.
@@ -81,6 +83,8 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &FuseConsecutiveClip {},
     // Operators that exporters write as arithmetic. A bound is one Clip by now, and what has a scale
     // per channel is no normalization of a layer.
+    &FuseDepthToSpace {},
+    &FuseReduceL2 {},
     &FuseGelu {},
     &FuseHardSigmoid {},
     &FuseHardSwish {},

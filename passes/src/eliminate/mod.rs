@@ -9,6 +9,7 @@ mod constant_loop;
 mod dead_nodes;
 mod dropout;
 mod duplicate_initializers;
+mod einsum;
 mod idempotent;
 mod identity;
 mod involutions;
@@ -41,6 +42,7 @@ pub use constant_loop::EliminateConstantLoop;
 pub use dead_nodes::EliminateDeadNodes;
 pub use dropout::EliminateDropout;
 pub use duplicate_initializers::EliminateDuplicateInitializers;
+pub use einsum::EliminateEinsum;
 pub use idempotent::EliminateIdempotent;
 pub use identity::EliminateIdentity;
 pub use involutions::EliminateInvolutions;
@@ -87,6 +89,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateNopArithmetic {},
     &EliminateSingleInput {},
     &EliminateSingleSplit {},
+    &EliminateEinsum {},
     &EliminateIdempotent {},
     &EliminateInvolutions {},
     &EliminateConsecutiveTransposes {},

@@ -11,6 +11,7 @@ mod affine_conv;
 mod affine_conv_transpose;
 mod affine_gemm;
 mod affine_mat_mul;
+mod attention;
 mod attention_site;
 mod bounds;
 mod chain;
@@ -30,6 +31,7 @@ mod conv_transpose_batch_normalization;
 mod conv_transpose_mul;
 mod distant_scale;
 mod expand_reshape;
+mod depth_to_space;
 mod gemm_add;
 mod gemm_batch_normalization;
 mod gemm_mul;
@@ -48,6 +50,8 @@ mod preceding;
 mod product;
 mod range_gather;
 mod reduce_squeeze;
+mod power;
+mod reduce_l2;
 mod region;
 mod reshape_gemm_reshape;
 mod runtime;
@@ -72,6 +76,8 @@ pub use affine_conv_transpose::FuseAffineConvTranspose;
 pub use affine_gemm::FuseAffineGemm;
 pub use affine_mat_mul::FuseAffineMatMul;
 pub use consecutive_affine::FuseConsecutiveAffine;
+pub use attention::FuseAttention;
+pub use batch_normalization_conv::FuseBatchNormalizationConv;
 pub use consecutive_clip::FuseConsecutiveClip;
 pub use consecutive_concats::FuseConsecutiveConcats;
 pub use consecutive_conv::FuseConsecutiveConv;
@@ -87,6 +93,7 @@ pub use conv_transpose_batch_normalization::FuseConvTransposeBatchNormalization;
 pub use conv_transpose_mul::FuseConvTransposeMul;
 pub use distant_scale::FuseDistantScale;
 pub use expand_reshape::FuseExpandReshape;
+pub use depth_to_space::FuseDepthToSpace;
 pub use gemm_add::FuseGemmAdd;
 pub use gemm_batch_normalization::FuseGemmBatchNormalization;
 pub use gemm_mul::FuseGemmMul;
@@ -104,6 +111,7 @@ pub use pad_conv::FusePadConv;
 pub use range_gather::FuseRangeGather;
 pub use reduce_squeeze::FuseReduceSqueeze;
 pub use reshape_gemm_reshape::FuseReshapeGemmReshape;
+pub use reduce_l2::FuseReduceL2;
 pub use runtime::{
     FuseBiasGelu, FuseFastGelu, FuseMultiHeadAttention, FuseQuickGelu, FuseScaledMatMul,
     FuseSkipLayerNormalization, FuseSkipRmsNormalization,
@@ -148,6 +156,8 @@ pub const PASSES: &[&dyn Pass] = &[
     &FusePadConv {},
     &FusePadAveragePool {},
     &FuseConsecutiveClip {},
+    &FuseDepthToSpace {},
+    &FuseReduceL2 {},
     &FuseGelu {},
     &FuseHardSigmoid {},
     &FuseHardSwish {},
@@ -173,6 +183,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FuseSplitReshape {},
     &FuseNotWhere {},
     &FuseReduceSqueeze {},
+    &FuseAttention {},
     &FuseConvActivation {},
     &FuseMultiHeadAttention {},
     &FuseScaledMatMul {},

@@ -1,5 +1,5 @@
 //! Division by the root of the mean of squares.
-use super::super::scalar;
+use super::super::{power, scalar};
 use super::reduction::Reduction;
 use lapidary_ir::{Graph, NodeId, ValueId};
 
@@ -31,7 +31,7 @@ impl QuadraticMean {
         let (mean, epsilon) = scalar::either(graph, made_by(graph, sum, "Add")?)?;
         let mean = Reduction::of(graph, mean, "ReduceMean")?;
         let trailing = mean.trailing(graph)?;
-        (squared(graph, mean.x)? == x).then_some(Self { x, trailing, epsilon })
+        (power::squared(graph, mean.x)? == x).then_some(Self { x, trailing, epsilon })
     }
 }
 
@@ -39,16 +39,10 @@ fn made_by(graph: &Graph, value: ValueId, op_type: &str) -> Option<NodeId> {
     graph.producer(value).filter(|&id| graph[id].is(op_type))
 }
 
-/// The base of a power with that exponent.
-fn power(graph: &Graph, value: ValueId, exponent: f64) -> Option<ValueId> {
-    let (base, found) = scalar::right(graph, made_by(graph, value, "Pow")?)?;
-    (found == exponent).then_some(base)
-}
-
 /// a, when the value is √a.
 fn root_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
     let root = || graph[made_by(graph, value, "Sqrt")?].input(0);
-    root().or_else(|| power(graph, value, 0.5))
+    root().or_else(|| power::base(graph, value, 0.5))
 }
 
 /// a, when the value is 1 / √a.
@@ -58,14 +52,5 @@ fn inverse_root_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
         let (root, one) = scalar::left(graph, made_by(graph, value, "Div")?)?;
         root_of(graph, root).filter(|_| one == 1.0)
     };
-    reciprocal().or_else(quotient).or_else(|| power(graph, value, -0.5))
-}
-
-/// a, when the value is a².
-fn squared(graph: &Graph, value: ValueId) -> Option<ValueId> {
-    let product = || {
-        let node = &graph[made_by(graph, value, "Mul")?];
-        node.input(0).filter(|_| node.input(0) == node.input(1))
-    };
-    product().or_else(|| power(graph, value, 2.0))
+    reciprocal().or_else(quotient).or_else(|| power::base(graph, value, -0.5))
 }
