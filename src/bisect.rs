@@ -184,9 +184,8 @@ mod tests {
         let rewrite = |model: &mut Model, context: &mut Context| {
             Ok(driver::run(&[right, &AbsToNeg], model, context)?)
         };
-        let fails = |model: &Model| {
-            !Proof::new(&original, model, &ProofOptions::default()).is_complete()
-        };
+        let fails =
+            |model: &Model| !Proof::new(&original, model, &ProofOptions::default()).is_complete();
         let guilty = bisect(&original, &Context::default(), &rewrite, &fails, &find);
         let guilty = guilty.expect("the passes run").expect("one is at fault");
         assert_eq!(guilty.to_string(), "rewrite 10 is at fault, by abs-to-neg, at `c`");

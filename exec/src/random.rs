@@ -55,9 +55,8 @@ impl RandomInputs {
     pub fn dimensions(&self, model: &Model) -> Result<BTreeMap<String, Vec<i64>>, ExecError> {
         let signature = Signature::new(&model.graph)?;
         let mut params = self.dims.clone();
-        let size = |declared: &Declared| {
-            Ok((declared.name.clone(), self.size(declared, &mut params)?))
-        };
+        let size =
+            |declared: &Declared| Ok((declared.name.clone(), self.size(declared, &mut params)?));
         signature.inputs.iter().map(size).collect()
     }
 
@@ -117,9 +116,7 @@ impl RandomInputs {
             ElemType::UINT16 => tensor!(u16),
             ElemType::UINT32 => tensor!(u32),
             ElemType::UINT64 => tensor!(u64),
-            elem_type => {
-                Err(ExecError::UnsupportedType { name: declared.name.clone(), elem_type })
-            }
+            elem_type => Err(ExecError::UnsupportedType { name: declared.name.clone(), elem_type }),
         }
     }
 }

@@ -52,11 +52,7 @@ struct Extract<'a> {
 }
 
 impl Graph {
-    fn extract(
-        &self,
-        outputs: &[ValueId],
-        boundary: &dyn Fn(ValueId) -> Option<Boundary>,
-    ) -> Self {
+    fn extract(&self, outputs: &[ValueId], boundary: &dyn Fn(ValueId) -> Option<Boundary>) -> Self {
         let part = Self {
             foreign_names: self.foreign_names.clone(),
             opsets: self.opsets.clone(),

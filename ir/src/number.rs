@@ -144,9 +144,9 @@ impl Numbering {
         }
         if !node.is_standard() {
             let functions = &scope.model.rest.functions;
-            let body = functions.iter().find(|function| {
-                function.domain() == domain && function.name() == node.op_type
-            });
+            let body = functions
+                .iter()
+                .find(|function| function.domain() == domain && function.name() == node.op_type);
             key.bytes(&body.map(Message::encode_to_vec).unwrap_or_default());
         }
         let inputs = node.inputs.iter().map(|input| input.map_or(0, |id| read[id.index()]));
@@ -299,10 +299,14 @@ mod tests {
         assert!(!same("{ y = Relu(x) }", "{ y = Neg(x) }"));
         assert!(!same("{ y = Sub(x, z) }", "{ y = Sub(z, x) }"));
         assert!(!same("{ y = Elu <alpha = 1.5> (x) }", "{ y = Elu <alpha = 1.25> (x) }"));
-        assert!(same("{ a, y = Split <axis = 0, num_outputs = 2> (x) }",
-            "{ b, y = Split <num_outputs = 2, axis = 0> (x) }"));
-        assert!(!same("{ a, y = Split <axis = 0, num_outputs = 2> (x) }",
-            "{ y, a = Split <axis = 0, num_outputs = 2> (x) }"));
+        assert!(same(
+            "{ a, y = Split <axis = 0, num_outputs = 2> (x) }",
+            "{ b, y = Split <num_outputs = 2, axis = 0> (x) }"
+        ));
+        assert!(!same(
+            "{ a, y = Split <axis = 0, num_outputs = 2> (x) }",
+            "{ y, a = Split <axis = 0, num_outputs = 2> (x) }"
+        ));
     }
 
     #[test]

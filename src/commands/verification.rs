@@ -9,8 +9,7 @@ use lapidary::{Dataset, Difference, Error, Evaluation, Proof, ProofOptions, Refe
 
 pub(super) const MEGABYTE: u64 = 1 << 20;
 
-const HELP: &str =
-    "nothing was written; `--bisect` finds the rewrite at fault, please report it";
+const HELP: &str = "nothing was written; `--bisect` finds the rewrite at fault, please report it";
 
 /// Checks results against an original.
 pub(super) struct Verifier<'a> {
@@ -114,9 +113,10 @@ fn differs(differing: &[Difference]) -> Error {
 /// Adds the first value that differs.
 fn named(error: Error, proof: &Proof) -> Error {
     match (error, proof.suspects.first()) {
-        (Error::Gate { problem, help }, Some(Difference { value, .. })) => {
-            Error::Gate { problem: format!("{problem}; the first value to differ is `{value}`"), help }
-        }
+        (Error::Gate { problem, help }, Some(Difference { value, .. })) => Error::Gate {
+            problem: format!("{problem}; the first value to differ is `{value}`"),
+            help,
+        },
         (error, _) => error,
     }
 }

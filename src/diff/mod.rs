@@ -89,8 +89,9 @@ impl Diff {
     /// Whether there is no difference.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        let Self { header, inputs, outputs, removed, added, changed, renamed, initializers, .. } =
-            self;
+        let Self {
+            header, inputs, outputs, removed, added, changed, renamed, initializers, ..
+        } = self;
         header.is_empty()
             && [inputs, outputs, renamed].iter().all(|pairs| pairs.is_empty())
             && removed.is_empty()
@@ -145,10 +146,8 @@ fn initializers(a: &Graph, b: &Graph, numbering: &mut Numbering) -> Vec<TensorCh
     let mut named = |graph| -> Named<'_> {
         let graph: &Graph = graph;
         let all = graph.initializers();
-        all.map(|(id, tensor)| {
-            (graph.value(id).name(), (tensor, numbering.of_tensor(tensor)))
-        })
-        .collect()
+        all.map(|(id, tensor)| (graph.value(id).name(), (tensor, numbering.of_tensor(tensor))))
+            .collect()
     };
     let (a, b) = (named(a), named(b));
     let contents = |named: &Named<'_>| -> BTreeSet<Number> {

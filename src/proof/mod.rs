@@ -181,7 +181,8 @@ impl<'a> Prover<'a> {
         let mut unsupported = BTreeSet::new();
         loop {
             let plan = Plan::new(&self.claims, &outputs);
-            let constants = plan.regions.iter().filter(|region| self.claims.is_constant(region.claim));
+            let constants =
+                plan.regions.iter().filter(|region| self.claims.is_constant(region.claim));
             let constants: Vec<&Region> = constants.collect();
             self.execute(&constants);
             let failed: Vec<u32> = self.failed(&constants);
@@ -249,7 +250,12 @@ impl<'a> Prover<'a> {
     }
 
     /// The proof of the last plan. `unsupported` is what could not be executed at first.
-    fn finish(&self, plan: &Plan, unsupported: &BTreeSet<NotExecutable>, mut proof: Proof) -> Proof {
+    fn finish(
+        &self,
+        plan: &Plan,
+        unsupported: &BTreeSet<NotExecutable>,
+        mut proof: Proof,
+    ) -> Proof {
         let regions: Vec<&Region> = plan.regions.iter().collect();
         let equal = regions.iter().filter_map(|region| self.known[&region.key()].equal());
         proof.by_construction = plan.by_construction;
@@ -282,13 +288,7 @@ impl<'a> Prover<'a> {
                 self.known.insert(region.key(), Verdict::Unsupported(reason.to_owned()));
                 continue;
             }
-            let t0 = std::time::Instant::now();
-            let result = self.bench.run(&self.claims, &group, cropped);
-            if std::env::var_os("DEBUGP").is_some() {
-                let names: Vec<&str> = group.iter().take(5).map(|r| self.claims.name(r.claim)).collect();
-                eprintln!("run {} regions cropped {cropped} bytes {} {:?} {:?} {names:?}", group.len(), group.iter().map(|r| r.bytes).sum::<u64>(), t0.elapsed(), result.as_ref().map(|v| v.iter().filter(|v| v.is_open()).count()));
-            }
-            match result {
+            match self.bench.run(&self.claims, &group, cropped) {
                 Ok(verdicts) => {
                     let mut again = Vec::new();
                     for (&region, verdict) in group.iter().zip(verdicts) {

@@ -28,7 +28,8 @@ fn differs(proof: &Proof, value: &str) {
 #[test]
 fn what_is_the_same_by_construction_is_not_executed() {
     let source = "g (float[1,2] x) => (float[1,2] y) { a = my.own.Unknown(x) y = Relu(a) }";
-    let source = source.replace("g (", "<ir_version: 10, opset_import: [\"\" : 21, \"my.own\" : 1]> g (");
+    let source =
+        source.replace("g (", "<ir_version: 10, opset_import: [\"\" : 21, \"my.own\" : 1]> g (");
     let found = prove(&source, &source);
     holds(&found, 2, 0);
 }
@@ -145,6 +146,22 @@ fn what_the_runtime_lacks_is_named() {
     assert_eq!(found.not_executable.len(), 1, "{found:?}");
     assert_eq!(found.not_executable[0].value, "d");
     assert!(found.differing.is_empty() && !found.is_complete());
+}
+
+#[test]
+fn sequences_are_named_too() {
+    let body = |second: &str| {
+        format!(
+            "g (float[2] x) => (float[2] y) <int64 i = {{1}}> {{
+                 b = Identity(x)
+                 s = SequenceConstruct(x, {second})
+                 y = SequenceAt(s, i)
+             }}"
+        )
+    };
+    let found = prove(&body("b"), &body("x").replace("b = Identity(x)", ""));
+    assert_eq!(found.not_executable.len(), 1, "{found:?}");
+    holds(&prove(&body("b"), &body("b")), 1, 0);
 }
 
 #[test]

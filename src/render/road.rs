@@ -1,8 +1,8 @@
 //! The reports of the verbs that change or compare models.
 use super::{Progress, grouped, json, percent, table};
 use lapidary::ir::Model;
-use lapidary::passes::{Accuracy, Record};
 use lapidary::passes::quantize::QuantizationPlan;
+use lapidary::passes::{Accuracy, Record};
 use lapidary::{Cost, Error, Evaluation, Proof, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
