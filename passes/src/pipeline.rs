@@ -1,8 +1,37 @@
 //! Which passes run, in which order.
 use crate::Pass;
-use crate::eliminate::{EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts, EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers, EliminateEinsum, EliminateIdempotent, EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState};
-use crate::fold::{FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape, FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource, FoldShapeVector};
-use crate::fuse::{FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm, FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip, FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul, FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization, FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul, FuseDepthToSpace, FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd, FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish, FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization, FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere, FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceL2, FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle, FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices, FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitReshape, FuseSplitSqueeze, FuseTransposeGemm, FuseTransposeMatMul};
+use crate::eliminate::{
+    EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts,
+    EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf,
+    EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers,
+    EliminateEinsum, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
+    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
+    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
+    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes,
+    EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues,
+    EliminateZeroBias, EliminateZeroInitialState,
+};
+use crate::fold::{
+    FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape,
+    FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource,
+    FoldShapeVector,
+};
+use crate::fuse::{
+    FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm,
+    FuseAffineMatMul, FuseBiasGelu, FuseConsecutiveAffine, FuseConsecutiveClip,
+    FuseConsecutiveConcats, FuseConsecutiveConv, FuseConsecutiveGemm, FuseConsecutiveMatMul,
+    FuseConsecutiveSlices, FuseConvActivation, FuseConvAdd, FuseConvBatchNormalization,
+    FuseConvMul, FuseConvTransposeAdd, FuseConvTransposeBatchNormalization, FuseConvTransposeMul,
+    FuseDepthToSpace, FuseDistantScale, FuseExpandReshape, FuseFastGelu, FuseGelu, FuseGemmAdd,
+    FuseGemmBatchNormalization, FuseGemmMul, FuseHardSigmoid, FuseHardSwish,
+    FuseInstanceNormalization, FuseLayerNormalization, FuseMatMulAdd, FuseMatMulBatchNormalization,
+    FuseMatMulMul, FuseMish, FuseMultiHeadAttention, FuseNormalizationAffine, FuseNotWhere,
+    FusePadAveragePool, FusePadConv, FuseQuickGelu, FuseRangeGather, FuseReduceL2,
+    FuseReduceSqueeze, FuseReshapeGemmReshape, FuseRmsNormalization, FuseScaledMatMul, FuseShuffle,
+    FuseSkipLayerNormalization, FuseSkipRmsNormalization, FuseSliceSqueeze, FuseSlices,
+    FuseSlicesConcat, FuseSoftmax, FuseSoftplus, FuseSplitReshape, FuseSplitSqueeze,
+    FuseTransposeGemm, FuseTransposeMatMul,
+};
 
 /// Makes a model smaller and faster without changing what it computes. Runs to a fixpoint;
 /// neighbouring rules run together.

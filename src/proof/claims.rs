@@ -1,6 +1,8 @@
 //! Which values are claimed to be the same, and which of them proofs may rest on.
 use lapidary_ir::schema;
-use lapidary_ir::{Dim, ElemType, Graph, Model, Number, Numbering, Tensor, ValueId, ValueType};
+use lapidary_ir::{
+    Dim, ElemType, Graph, Model, Node, Number, Numbering, Tensor, ValueId, ValueType,
+};
 use std::sync::Arc;
 
 /// What stands for a claimed value where others rest on it.
@@ -27,6 +29,8 @@ pub(super) struct Claims<'a> {
     claims: Vec<Claim>,
     /// The claim of each value of each model.
     of: [Vec<Option<u32>>; 2],
+    /// Which values of each model depend on constants alone.
+    constant: [Vec<bool>; 2],
 }
 
 impl<'a> Claims<'a> {
@@ -34,7 +38,8 @@ impl<'a> Claims<'a> {
         let [original, changed] = models;
         let constant = [constants(&original.graph), constants(&changed.graph)];
         let none = |model: &Model| vec![None; model.graph.value_bound()];
-        let mut claims = Self { models, claims: Vec::new(), of: [none(original), none(changed)] };
+        let of = [none(original), none(changed)];
+        let mut claims = Self { models, claims: Vec::new(), of, constant };
         for (b, value) in changed.graph.values() {
             let Some(a) = original.graph.find(value.name()) else { continue };
             let made = |graph: &Graph, id| graph.producer(id).is_some();
@@ -42,9 +47,8 @@ impl<'a> Claims<'a> {
             if made == [false, false] && !value.is_output() {
                 continue;
             }
-            let constant = constant[0][a.index()] && constant[1][b.index()];
             let rest = match made {
-                [true, true] if constant => None,
+                [true, true] if claims.depends_on_nothing([a, b]) => None,
                 [true, true] => floats(original.graph.ty(a), value.ty()).map(Rest::Random),
                 [true, false] => value.constant().cloned().map(Rest::Constant),
                 [false, true] => original.graph.constant(a).cloned().map(Rest::Constant),
@@ -86,6 +90,15 @@ impl<'a> Claims<'a> {
 
     pub(super) fn name(&self, claim: u32) -> &'a str {
         self.graph(0).value(self.value(claim, 0)).name()
+    }
+
+    fn depends_on_nothing(&self, values: [ValueId; 2]) -> bool {
+        [0, 1].iter().all(|&side| self.constant[side][values[side].index()])
+    }
+
+    /// Whether all a node makes depends on constants alone.
+    pub(super) fn makes_constants(&self, side: usize, node: &Node) -> bool {
+        node.outputs().iter().flatten().all(|output| self.constant[side][output.index()])
     }
 
     /// Whether the value is an initializer in one model and computed in the other.
@@ -184,7 +197,9 @@ fn constants(graph: &Graph) -> Vec<bool> {
     }
     for id in graph.topological_order() {
         let node = &graph[id];
-        let mut reads = node.inputs().iter().flatten().chain(node.captured());
+        // Of what it is like, an operator reads the type alone.
+        let inputs = if node.is("CastLike") { &node.inputs()[..1] } else { node.inputs() };
+        let mut reads = inputs.iter().flatten().chain(node.captured());
         if reads.all(|read| constant[read.index()]) && !schema::is_random(&node.op_type) {
             node.outputs().iter().flatten().for_each(|output| constant[output.index()] = true);
         }

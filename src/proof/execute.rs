@@ -130,6 +130,9 @@ fn verdict(name: &str, expected: Tensor, found: Tensor) -> Result<Verdict, ExecE
         _ => Accuracy::Rounding.tolerance(),
     };
     let vacuous = is_vacuous(&expected);
+    if expected.same_content(&found) {
+        return Ok(if vacuous { Verdict::Vacuous } else { Verdict::Equal(0.0) });
+    }
     let one = |tensor| vec![(name.to_owned(), tensor)];
     let difference = match compare(&one(expected), &one(found)) {
         Ok(comparisons) => comparisons.first().map_or(0.0, |comparison| comparison.max_rel),

@@ -288,20 +288,7 @@ impl<'a> Prover<'a> {
                 self.known.insert(region.key(), Verdict::Unsupported(reason.to_owned()));
                 continue;
             }
-            let t0 = std::time::Instant::now();
-            let result = self.bench.run(&self.claims, &group, cropped);
-            if std::env::var_os("DEBUGP").is_some() {
-                let names: Vec<&str> =
-                    group.iter().take(5).map(|r| self.claims.name(r.claim)).collect();
-                eprintln!(
-                    "run {} regions cropped {cropped} bytes {} {:?} {:?} {names:?}",
-                    group.len(),
-                    group.iter().map(|r| r.bytes).sum::<u64>(),
-                    t0.elapsed(),
-                    result.as_ref().map(|v| v.iter().filter(|v| v.is_open()).count())
-                );
-            }
-            match result {
+            match self.bench.run(&self.claims, &group, cropped) {
                 Ok(verdicts) => {
                     let mut again = Vec::new();
                     for (&region, verdict) in group.iter().zip(verdicts) {

@@ -142,7 +142,9 @@ impl<'a> Walk<'a> {
             }
             self.visits += 1;
             let node = &graph[id];
-            part.node(graph, node);
+            if !self.claims.makes_constants(self.side, node) {
+                part.node(graph, node);
+            }
             for &read in node.inputs().iter().flatten().chain(node.captured()) {
                 match (self.claims.rested_on(self.side, read), graph.producer(read)) {
                     (Some((claim, rest)), _) => part.rest(graph.value(read).name(), claim, rest),

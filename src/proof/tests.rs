@@ -149,6 +149,22 @@ fn what_the_runtime_lacks_is_named() {
 }
 
 #[test]
+fn sequences_are_named_too() {
+    let body = |second: &str| {
+        format!(
+            "g (float[2] x) => (float[2] y) <int64 i = {{1}}> {{
+                 b = Identity(x)
+                 s = SequenceConstruct(x, {second})
+                 y = SequenceAt(s, i)
+             }}"
+        )
+    };
+    let found = prove(&body("b"), &body("x").replace("b = Identity(x)", ""));
+    assert_eq!(found.not_executable.len(), 1, "{found:?}");
+    holds(&prove(&body("b"), &body("b")), 1, 0);
+}
+
+#[test]
 fn a_graph_without_outputs_claims_nothing() {
     let source = "g (float[2] x) => () { a = Neg(x) }";
     holds(&prove(source, source), 0, 0);

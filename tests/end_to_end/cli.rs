@@ -5,7 +5,7 @@ use tempfile::tempdir;
 #[test]
 fn help_names_every_verb() {
     let help = lapidary(["--help"]).succeeds().stdout;
-    for verb in ["optimize", "quantize", "prune", "compress", "verify", "inspect", "passes"] {
+    for verb in ["optimize", "quantize", "prune", "compress", "verify", "diff", "inspect"] {
         assert!(help.contains(verb), "{verb} is missing in:\n{help}");
     }
 }
@@ -129,4 +129,45 @@ fn a_model_is_raised_to_a_newer_operator_set_but_not_lowered() {
     assert_eq!(report["opsets"][""], 21);
     let run = lapidary(["optimize", model, "--opset", "13", "-o", out]);
     assert!(run.fails_with(2, folder.path()).contains("only raised"));
+}
+
+#[test]
+fn optimize_executes_what_it_changed_and_nothing_else_by_default() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("o.onnx");
+    let report = |options: &[&str]| -> serde_json::Value {
+        let model = "fixtures/digits_resnet_unfused_op17.onnx";
+        let arguments = ["--json", "optimize", model, "-o", out.to_str().unwrap()];
+        let run = lapidary(arguments.iter().chain(options)).succeeds();
+        let mut report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        report["verification"].take()
+    };
+    let fast = report(&[]);
+    assert_eq!((&fast["executed"], &fast["on"]), (&true.into(), &"random numbers".into()));
+    assert!(fast["proof"]["by_execution"].as_u64() > Some(0), "{fast}");
+    assert!(fast["proof"]["by_construction"].as_u64() > Some(0), "{fast}");
+    assert!(fast["proof"]["not_executable"].is_null() && fast["evaluation"].is_null(), "{fast}");
+    let full = report(&["--verify", "full"]);
+    assert!(full["proof"].is_null() && full["evaluation"].is_object(), "{full}");
+    let data = report(&["--data", "fixtures/digits_test.npz"]);
+    assert_eq!(data["on"], "--data");
+    let off = report(&["--verify", "off"]);
+    assert_eq!(off["not_executed_because"], "--verify off");
+}
+
+#[test]
+fn diff_says_what_optimize_did() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("o.onnx");
+    let (model, out) = ("fixtures/digits_resnet_unfused_op17.onnx", out.to_str().unwrap());
+    let run = lapidary(["diff", model, model]).succeeds();
+    assert!(run.stdout.starts_with("equal: "), "{}", run.stdout);
+    lapidary(["optimize", model, "-o", out]).succeeds();
+    let run = lapidary(["diff", model, out]);
+    assert_eq!((run.code, run.stderr.as_str()), (1, ""));
+    insta::assert_snapshot!(run.stdout);
+    let run = lapidary(["--json", "diff", model, out]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &report["command"]), (1, &"diff".into()));
+    assert!(report["operators"]["BatchNormalization"][0].as_u64() > Some(0), "{report}");
 }

@@ -124,7 +124,7 @@ fn a_cycle_is_named() {
 }
 
 #[test]
-fn an_unknown_operator_passes_through_and_the_report_says_so() {
+fn an_unknown_operator_passes_through_and_the_rest_is_verified() {
     let mut model = fixture_model();
     let graph = model.graph.as_mut().unwrap();
     let relu = graph.node.iter_mut().find(|node| node.op_type() == "Relu").unwrap();
@@ -139,10 +139,15 @@ fn an_unknown_operator_passes_through_and_the_report_says_so() {
     fs::write(&path, model.encode_to_vec()).unwrap();
     let run = lapidary(["optimize".as_ref(), path.as_os_str(), "-o".as_ref(), out.as_os_str()]);
     let report = run.succeeds().stdout;
-    assert!(report.contains("not executed"), "{report}");
+    assert!(report.contains("the same by construction"), "{report}");
+    assert!(!report.contains("not executed"), "{report}");
     let written = onnx::ModelProto::decode(fs::read(&out).unwrap().as_slice()).unwrap();
     let nodes = written.graph.unwrap().node;
     assert!(nodes.iter().any(|node| node.op_type() == "Mystery"));
+    let (path, out) = (path.to_str().unwrap(), out.to_str().unwrap());
+    let run = lapidary(["optimize", path, "-o", out, "--verify", "full"]);
+    let report = run.succeeds().stdout;
+    assert!(report.contains("not executed: the built-in runtime"), "{report}");
 }
 
 /// Quantizes a fixture with the arrays of an .npz and returns the message.
