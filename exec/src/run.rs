@@ -305,8 +305,8 @@ mod tests {
             "node `y` (Det) is not supported by the runtime: it has no such operator"
         );
         assert_eq!(
-            refused("x:float 2,2 -> y:float\n y = com.microsoft.FusedMatMul(x, x)"),
-            "node `y` (FusedMatMul) is not supported by the runtime: \
+            refused("x:float 2,2 -> y:float\n y = com.microsoft.BiasSoftmax(x, x)"),
+            "node `y` (BiasSoftmax) is not supported by the runtime: \
              it has no such operator in domain `com.microsoft`"
         );
         // Of the same name as an operator of ONNX, but another one.

@@ -235,4 +235,50 @@ mod tests {
         unchanged
         ");
     }
+
+    #[test]
+    fn keeps_a_shape_that_copies_dimensions() {
+        let nodes = "p = MatMul(q2, k3) e = Softmax(p) o = MatMul(e, v2)";
+        let source = source("bool", nodes, "float[2,24] y", "0, 24");
+        assert_snapshot!(rewrite(&FuseMultiHeadAttention {}, &source), @r"
+        fuse-multi-head-attention: 0 rewrites
+        skipped 1: the shape of the joined heads may copy dimensions
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_heads_that_are_not_joined() {
+        let nodes = "p = MatMul(q2, k3) e = Softmax(p) o = MatMul(e, v2)";
+        let source = source("bool", nodes, "float[2,3,8] y, float[2,2,3,4] o", "2, 3, 8");
+        assert_snapshot!(rewrite(&FuseMultiHeadAttention {}, &source), @r"
+        fuse-multi-head-attention: 0 rewrites
+        skipped 1: heads are not joined
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_batches_that_broadcast() {
+        let nodes = "p = MatMul(q2, k3) e = Softmax(p) o = MatMul(e, v2)";
+        let source = source("bool", nodes, "float[2,3,8] y", "2, 3, 8");
+        let source = source.replace("float[2,3,8] q", "float[1,3,8] q");
+        assert_snapshot!(rewrite(&FuseMultiHeadAttention {}, &source), @r"
+        fuse-multi-head-attention: 0 rewrites
+        skipped 1: q, k and v are not known to be of the same batch and length
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_doubles() {
+        let nodes = "p = MatMul(q2, k3) e = Softmax(p) o = MatMul(e, v2)";
+        let source =
+            source("bool", nodes, "float[2,3,8] y", "2, 3, 8").replace("float[", "double[");
+        assert_snapshot!(rewrite_unexecuted(&FuseMultiHeadAttention {}, &source), @r"
+        fuse-multi-head-attention: 0 rewrites
+        skipped 1: the operator is for float only
+        unchanged
+        ");
+    }
 }
