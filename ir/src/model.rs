@@ -1,7 +1,6 @@
 //! The model: a graph and what stands around it.
 use crate::{AttributeValue, Graph};
 use lapidary_proto::onnx;
-use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
 /// A whole model.
@@ -153,26 +152,12 @@ impl Model {
         );
         self.graph.share_opsets(&Arc::new(opsets));
     }
-
-    /// Edits the graph and every subgraph, outer ones first. Names of new values are new in the
-    /// whole model.
-    pub fn edit_graphs(&mut self, edit: &mut dyn FnMut(&mut Graph)) {
-        let mut names = Arc::unwrap_or_clone(std::mem::take(&mut self.graph.foreign_names));
-        self.graph.collect_names(0, &mut names);
-        self.graph.edit_with(edit, &mut names);
-        self.graph.share_names(&Arc::new(names));
-    }
 }
 
 impl Graph {
     fn share_opsets(&mut self, opsets: &Arc<OpsetImports>) {
         self.opsets = opsets.clone();
         self.for_each_subgraph(&mut |graph| graph.share_opsets(opsets));
-    }
-
-    fn share_names(&mut self, names: &Arc<FxHashSet<String>>) {
-        self.foreign_names = names.clone();
-        self.for_each_subgraph(&mut |graph| graph.share_names(names));
     }
 
     fn for_each_subgraph(&mut self, visit: &mut dyn FnMut(&mut Graph)) {
@@ -182,32 +167,12 @@ impl Graph {
             }
         }
     }
-
-    /// The names of values from number `first` on, and of all values below.
-    fn collect_names(&self, first: usize, names: &mut FxHashSet<String>) {
-        let values = self.values.iter().skip(first).flatten();
-        names.extend(values.map(|value| value.name().to_owned()));
-        let subgraphs = self.nodes().flat_map(|(_, node)| node.subgraphs());
-        subgraphs.filter(|_| first == 0).for_each(|graph| graph.collect_names(0, names));
-    }
-
-    /// Edits this graph and those below. New names are those of new values, which the arena
-    /// appends.
-    fn edit_with(&mut self, edit: &mut dyn FnMut(&mut Graph), names: &mut FxHashSet<String>) {
-        let first = self.value_bound();
-        self.foreign_names = Arc::new(std::mem::take(names));
-        edit(self);
-        *names = Arc::unwrap_or_clone(std::mem::take(&mut self.foreign_names));
-        if self.value_bound() > first {
-            self.collect_names(first.max(1), names);
-        }
-        self.for_each_subgraph(&mut |graph| graph.edit_with(edit, names));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{NewNode, Patch, text};
+    use std::convert::Infallible;
 
     const MODEL: &str = "g (float[2] x, bool c) => (float[2] y)
         {
@@ -221,7 +186,7 @@ mod tests {
     #[test]
     fn new_names_are_new_in_the_whole_model() {
         let mut model = text::parse(MODEL).expect("the text is valid");
-        model.edit_graphs(&mut |graph| {
+        let edited = model.edit_graphs(|graph| {
             let made = graph.nodes().find(|(_, node)| node.is("Abs") || node.is("Relu"));
             let (id, node) = made.expect("every graph has such a node");
             let output = node.output(0).expect("it has an output");
@@ -229,8 +194,9 @@ mod tests {
             let node = patch.node(NewNode::like(graph, id).output_name("new"));
             let next = patch.node(NewNode::new("Neg").input(node));
             patch.replace(output, next);
-            graph.apply(patch).expect("it applies");
+            graph.apply(patch).map(|_| true)
         });
+        assert_eq!(edited, Ok(true));
         assert_eq!(model.validate(), Vec::new());
         insta::assert_snapshot!(text::print(&model.graph), @r"
         g (float[2] x, bool c) => (float[2] y)
@@ -259,9 +225,11 @@ mod tests {
         model.import_opset("local", 3);
         model.set_opset(23);
         let mut versions = Vec::new();
-        model.edit_graphs(&mut |graph| {
+        let looked = model.edit_graphs(|graph| {
             versions.push((graph.opset(), graph.opsets().version("local")));
+            Ok::<_, Infallible>(false)
         });
+        assert_eq!(looked, Ok(false));
         assert_eq!(versions, [(23, Some(3)); 3]);
         assert_eq!((model.opsets().standard(), model.ir_version()), (Some(23), 11));
     }

@@ -1,8 +1,12 @@
 //! Runs passes so that none of them can do harm: one at fault, or one that makes the file larger,
 //! is left out and named.
 use crate::context::{GrowthBudget, Reverted};
+use crate::eliminate::EliminateUnusedFunctions;
 use crate::{Context, Pass, PassError, driver};
 use lapidary_ir::Model;
+
+/// Of the models that bodies of functions are meanwhile.
+const IR_VERSION: i64 = 10;
 
 /// Runs `passes` to a fixpoint on `model`, and validates the result.
 ///
@@ -41,7 +45,7 @@ pub fn run_guarded(
                 else {
                     *model = attempt;
                     *context = books;
-                    return Ok(());
+                    return functions(&trusted, model, context);
                 };
                 let more = bytes - (limit - context.file_growth);
                 Reverted { pass, reason: format!("the file would be {more} bytes larger") }
@@ -55,6 +59,32 @@ pub fn run_guarded(
         trusted.retain(|pass| pass.info().name != reverted.pass);
         context.reverted.push(reverted);
     }
+}
+
+/// Runs passes on the bodies of functions, each as a model of its own. Inputs have no types there,
+/// for calls may differ; a body that depends on attributes of its calls is left alone.
+fn functions(
+    passes: &[&dyn Pass],
+    model: &mut Model,
+    context: &mut Context,
+) -> Result<(), PassError> {
+    for index in 0..model.functions().count() {
+        let mut fault = None;
+        let edited = model.edit_function(index, |graph| {
+            let mut body = Model::new(graph.clone(), IR_VERSION);
+            let before = context.rewrites();
+            fault = driver::run_to_fixpoint(passes, &mut body, context).err();
+            *graph = body.graph;
+            (fault.is_none() && context.rewrites() > before).then_some(())
+        });
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        if let Err(refused) = edited {
+            context.record(&EliminateUnusedFunctions::INFO).skip(refused.to_string());
+        }
+    }
+    Ok(())
 }
 
 /// The pass an error names, if it is one of `passes`.

@@ -33,7 +33,8 @@ impl Model {
     /// Edits the body of function `index`, counted as in [`functions`](Self::functions), as a
     /// graph. Its inputs have no types, for calls may differ; its operator sets are those the
     /// function imports. Functions have no initializers: what `Constant` nodes make is one while
-    /// the body is a graph, and what is one then is written as a `Constant` node.
+    /// the body is a graph, and what is one then is written as a `Constant` node. Without a result
+    /// of `edit` the function stays as it was.
     ///
     /// # Errors
     /// When the body depends on attributes of the call or is no valid graph. It is not edited then.
@@ -43,8 +44,8 @@ impl Model {
     pub fn edit_function<T>(
         &mut self,
         index: usize,
-        edit: impl FnOnce(&mut Graph) -> T,
-    ) -> Result<T, FunctionError> {
+        edit: impl FnOnce(&mut Graph) -> Option<T>,
+    ) -> Result<Option<T>, FunctionError> {
         let function = &mut self.rest.functions[index];
         let name = Key::of(function).to_string();
         if nodes_below(&function.node).any(takes_parameters) {
@@ -64,7 +65,7 @@ impl Model {
             return Err(FunctionError::Invalid { name, violations });
         }
         graph.infer();
-        let result = edit(&mut graph);
+        let Some(result) = edit(&mut graph) else { return Ok(None) };
         function.value_info.retain(|info| {
             let name = info.name.as_deref().unwrap_or("");
             graph.find(name).is_some() || function.node.iter().all(|node| !makes(node, name))
@@ -75,7 +76,7 @@ impl Model {
             .collect();
         let encoded = graph.encode(&[]);
         function.node = constants.into_iter().chain(encoded.node).collect();
-        Ok(result)
+        Ok(Some(result))
     }
 }
 
@@ -174,9 +175,9 @@ mod tests {
             let product = patch.node(NewNode::new("Mul").input(graph.inputs()[0]).input(two));
             patch.replace(b, product);
             graph.apply(patch).expect("it applies");
-            graph.opset()
+            Some(graph.opset())
         });
-        assert_eq!(opset.expect("the body is a graph"), 20);
+        assert_eq!(opset.expect("the body is a graph"), Some(20));
         insta::assert_snapshot!(text::print_model(&model, PrintOptions::default()), @r#"
         g (float[2] x) => (float[2] y)
         {
@@ -207,7 +208,7 @@ mod tests {
         let mut model = text::parse(MODEL).expect("the text is valid");
         let before = model.encode();
         let mut refused = |index| {
-            let error = model.edit_function(index, |_| ()).expect_err("it is refused");
+            let error = model.edit_function(index, |_| Some(())).expect_err("it is refused");
             error.to_string()
         };
         insta::assert_snapshot!(refused(1), @"function `local.shift` takes attributes from its calls");

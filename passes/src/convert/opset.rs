@@ -155,10 +155,9 @@ impl ConvertOpset {
         let mut converted = model.clone();
         for version in found + 1..=target {
             converted.set_opset(version);
-            converted.edit_graphs(&mut |graph| conversion.step(graph, version));
-        }
-        if let Some(error) = conversion.fault {
-            return Err(ConvertError::Patch(error));
+            converted
+                .edit_graphs(|graph| conversion.step(graph, version))
+                .map_err(ConvertError::Patch)?;
         }
         if !conversion.refused.is_empty() {
             return Err(ConvertError::Nodes(conversion.refused));
@@ -178,12 +177,12 @@ struct Conversion {
     refused: Vec<Refused>,
     seen: BTreeSet<(String, String)>,
     rewrites: usize,
-    fault: Option<PatchError>,
 }
 
 impl Conversion {
-    /// Converts the nodes of one graph to `version` from the one before.
-    fn step(&mut self, graph: &mut Graph, version: i64) {
+    /// Converts the nodes of one graph to `version` from the one before. Whether any changed.
+    fn step(&mut self, graph: &mut Graph, version: i64) -> Result<bool, PatchError> {
+        let before = self.rewrites;
         for id in graph.topological_order() {
             let Some(node) = graph.get_node(id) else { continue };
             if !node.is_standard() || self.functions.contains(&node.op_type) {
@@ -194,10 +193,11 @@ impl Conversion {
                 Ok(patch) if patch.is_empty() => {}
                 Ok(patch) => {
                     self.rewrites += 1;
-                    self.fault = graph.apply(patch).err().or(self.fault.take());
+                    graph.apply(patch)?;
                 }
             }
         }
+        Ok(self.rewrites > before)
     }
 
     fn patch(&self, graph: &Graph, id: NodeId, version: i64) -> Result<Patch, Reason> {

@@ -85,8 +85,9 @@ impl Rule for EliminateConsecutiveReshapes {
 
 /// The axes that two of `Squeeze` or two of `Unsqueeze` take away or add together.
 fn merged_axes(graph: &Graph, first: NodeId, second: NodeId) -> Option<Vec<i64>> {
-    let squeezes = graph[second].is("Squeeze") && graph[first].is("Squeeze");
-    if !squeezes && !(graph[second].is("Unsqueeze") && graph[first].is("Unsqueeze")) {
+    let both = |op_type: &str| graph[first].is(op_type) && graph[second].is(op_type);
+    let squeezes = both("Squeeze");
+    if !squeezes && !both("Unsqueeze") {
         return None;
     }
     // Both sets of axes count in the widest shape when the one nearer to it is marked first.

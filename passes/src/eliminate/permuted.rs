@@ -1,7 +1,9 @@
 //! What an operator becomes when its operands come with their axes in another order.
 use super::integers;
 use crate::slices::position;
-use lapidary_ir::{AttributeValue, Graph, NewNode, Node, NodeId, Tensor, ValueId, schema};
+use lapidary_ir::{
+    AttributeValue, ElemType, Graph, NewNode, Node, NodeId, Tensor, ValueId, schema,
+};
 
 /// A node for operands of which each is the `Transpose` of what the node will read.
 ///
@@ -78,6 +80,8 @@ pub(super) fn permuted(graph: &Graph, id: NodeId, perm: &[usize]) -> Option<Perm
         }
         "Slice" => {
             same_rank(0)?;
+            // All bounds of a slice have one type.
+            graph.ty(node.input(1)?).elem_type.filter(|&elem_type| elem_type == ElemType::INT64)?;
             let count = graph.ty(node.input(1)?).shape.as_ref()?.first()?.value()?;
             let axes = match node.input(3) {
                 None => (0..count).collect(),
@@ -208,7 +212,7 @@ fn restored(tensor: &Tensor, perm: &[usize]) -> Option<Tensor> {
         stride *= dim(axis);
     }
     let bits = tensor.elem_type().bits()? as usize;
-    let bytes = tensor.bytes().filter(|_| bits % 8 == 0)?;
+    let bytes = tensor.bytes().filter(|_| bits.is_multiple_of(8))?;
     let mut moved = Vec::with_capacity(bytes.len());
     let mut index = vec![0; perm.len()];
     for _ in 0..tensor.len() {

@@ -203,10 +203,8 @@ impl Region<'_> {
             });
             for &slot in &member.inputs {
                 let value = graph[id].input(slot)?;
-                if !made.contains_key(&value) {
-                    made.insert(value, self.entering(value, patch));
-                }
-                node = node.with_input(slot, made[&value]);
+                let operand = made.entry(value).or_insert_with(|| self.entering(value, patch));
+                node = node.with_input(slot, *operand);
             }
             let first = patch.node(node);
             for (slot, value) in graph[id].outputs().iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Lookups of the first rows of a table.
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
-use lapidary_ir::{Graph, NewNode, NodeId, Operand, Patch, Tensor, ValueId};
+use lapidary_ir::{ElemType, Graph, NewNode, NodeId, Operand, Patch, Tensor, ValueId};
 
 crate::pass! {
     /// Makes a `Slice` of a `Gather` of the rows 0, 1, … up to a computed number.
@@ -94,6 +94,8 @@ fn counting(graph: &Graph, indices: ValueId) -> Option<(NodeId, usize)> {
 /// The limit of a `Range` of `int64` as a vector of one element.
 fn vector(graph: &Graph, range: NodeId, patch: &mut Patch) -> Option<Operand> {
     let limit = graph[range].input(1)?;
+    // All bounds of a slice have one type.
+    graph.ty(limit).elem_type.filter(|&elem_type| elem_type == ElemType::INT64)?;
     let mut readers = graph.consumers(limit).take(MAX_READERS);
     if let Some(unsqueeze) = readers.find(|&reader| graph[reader].is("Unsqueeze")) {
         let value = graph[unsqueeze].output(0)?;

@@ -54,7 +54,8 @@ impl Rule for FuseSplitReshape {
             graph[root].outputs().iter().map(reshaped).collect::<Option<_>>().or_no_match()?;
         require(pairs.len() > 1, "there is one part only")?;
         let before = graph.value(x).shape().or_skip("the shape of the whole is unknown")?;
-        let axis = before.len() - 1;
+        let axis = before.len().checked_sub(1).or_no_match()?;
+        require(graph.opset() >= 5, "Reshape takes no shape input before opset 5")?;
         let mut sizes = Vec::new();
         let mut width = None;
         for &(value, y) in &pairs {
