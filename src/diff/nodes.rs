@@ -81,7 +81,10 @@ fn changes(
             add(format!("captured {slot}"), Some(Pair { before, after }));
         }
     }
-    let names = nodes.iter().flat_map(|node| node.attributes()).map(|a| a.name.as_str());
+    // Attributes of different operators have nothing to do with each other.
+    let comparable = operator(nodes[0]) == operator(nodes[1]);
+    let names = nodes.iter().filter(|_| comparable).flat_map(|node| node.attributes());
+    let names = names.map(|attribute| attribute.name.as_str());
     for name in names.collect::<BTreeSet<&str>>() {
         let found = nodes.map(|node| node.attributes().iter().find(|a| a.name == name));
         let mut number = |side: usize| {
