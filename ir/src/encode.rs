@@ -7,6 +7,7 @@ use lapidary_proto::onnx;
 use lapidary_proto::prost::Message;
 use onnx::attribute_proto::AttributeType;
 use rustc_hash::FxHashSet;
+use std::borrow::Cow;
 
 impl Model {
     /// The size of the wire form in bytes, with all tensors in one file.
@@ -67,7 +68,14 @@ impl Graph {
         };
         let order = self.topological_order();
         let mut proto = self.rest.clone();
-        proto.node = order.into_iter().map(|id| self.encode_node(&self[id], &name)).collect();
+        let mut labels = NodeNames::of(self);
+        proto.node = order
+            .into_iter()
+            .map(|id| onnx::NodeProto {
+                name: labels.next(&self[id]),
+                ..self.encode_node(&self[id], &name)
+            })
+            .collect();
         let initializers = self.initializers();
         proto.initializer =
             initializers.map(|(id, tensor)| encode_tensor(tensor, Some(name(id)))).collect();
@@ -109,12 +117,39 @@ impl Graph {
         onnx::NodeProto {
             input: names(&node.inputs),
             output: names(&node.outputs),
-            name: text(&node.name),
             op_type: Some(node.op_type.clone()),
             domain: text(&node.domain),
             attribute: node.attributes.iter().map(|a| encode_attribute(a, &captured)).collect(),
             ..rest
         }
+    }
+}
+
+/// The names of nodes as they are written: runtimes refuse two of one name. Nodes of the file keep
+/// theirs; a new one whose name is taken gets a number.
+struct NodeNames<'a> {
+    taken: FxHashSet<Cow<'a, str>>,
+}
+
+impl<'a> NodeNames<'a> {
+    fn of(graph: &'a Graph) -> Self {
+        let nodes = graph.nodes().map(|(_, node)| node).filter(|node| !node.is_new());
+        Self { taken: nodes.map(|node| Cow::Borrowed(node.name.as_str())).collect() }
+    }
+
+    fn next(&mut self, node: &'a Node) -> Option<String> {
+        let name = node.name.as_str();
+        if name.is_empty() {
+            return None;
+        }
+        if !node.is_new() || self.taken.insert(Cow::Borrowed(name)) {
+            return Some(name.to_owned());
+        }
+        let numbered = (1..).map(|number: u32| format!("{name}_{number}"));
+        let free = numbered.into_iter().find(|name| !self.taken.contains(name.as_str()));
+        let free = free.unwrap_or_default();
+        self.taken.insert(Cow::Owned(free.clone()));
+        Some(free)
     }
 }
 

@@ -84,6 +84,11 @@ impl Node {
         self.domain.is_empty() || self.domain == "ai.onnx"
     }
 
+    /// Whether a patch made the node, and not the file.
+    pub(crate) fn is_new(&self) -> bool {
+        self.order.1 > 0
+    }
+
     /// The attribute of that name.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&AttributeValue> {
