@@ -236,12 +236,14 @@ fn constant_of(node: &Node) -> Option<&Arc<Tensor>> {
 /// Whether a node gives the same for the same, as far as is known.
 fn is_function(node: &Node) -> bool {
     let known = node.is_standard() || node.domain == "com.microsoft";
-    let trained = matches!(node.op_type.as_str(), "Dropout" | "BatchNormalization");
-    known
-        && !schema::is_random(&node.op_type)
-        && !(node.op_type == "Dropout" && node.inputs.len() > 2)
-        && !(trained && node.int("training_mode").unwrap_or(0) != 0)
-        && !node.subgraphs().any(|graph| graph.nodes().any(|(_, node)| !is_function(node)))
+    let training = match node.op_type.as_str() {
+        "Dropout" => node.inputs.len() > 2,
+        "BatchNormalization" => node.int("training_mode").unwrap_or(0) != 0,
+        _ => false,
+    };
+    let mut inner = node.subgraphs().flat_map(Graph::nodes);
+    let random = schema::is_random(&node.op_type) || training;
+    known && !random && inner.all(|(_, node)| is_function(node))
 }
 
 /// The description of an expression. Every field says how long it is.

@@ -173,7 +173,7 @@ struct Part {
 #[derive(Default)]
 struct Crop {
     forbidden: bool,
-    /// Whether there is anything that has rows and columns.
+    /// Whether there is anything that has rows and columns; values of rank 4 have.
     spatial: bool,
     /// The rows or columns of the largest kernel, with its dilation.
     extent: i64,
@@ -242,7 +242,7 @@ impl Part {
         let Some(shapes) = shapes else { return };
         let large = |dims: &&Vec<i64>| dims.len() > 2;
         if self.crop.forbidden
-            || !self.crop.spatial
+            || (!self.crop.spatial && output.len() < 4)
             || shapes.iter().filter(large).any(|dims| dims.len() != output.len())
         {
             return;
