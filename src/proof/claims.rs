@@ -29,7 +29,7 @@ pub(super) struct Claims<'a> {
     claims: Vec<Claim>,
     /// The claim of each value of each model.
     of: [Vec<Option<u32>>; 2],
-    /// Which values of each model depend on constants alone.
+    /// Which values of each model depend on constants and sizes alone.
     constant: [Vec<bool>; 2],
 }
 
@@ -96,7 +96,7 @@ impl<'a> Claims<'a> {
         [0, 1].iter().all(|&side| self.constant[side][values[side].index()])
     }
 
-    /// Whether all a node makes depends on constants alone.
+    /// Whether all a node makes depends on constants and sizes alone.
     pub(super) fn makes_constants(&self, side: usize, node: &Node) -> bool {
         node.outputs().iter().flatten().all(|output| self.constant[side][output.index()])
     }
@@ -189,7 +189,7 @@ fn floats(a: &ValueType, b: &ValueType) -> Option<ValueType> {
     Some(ValueType::tensor(Some(elem_type), Some(shape)))
 }
 
-/// Which values depend on constants alone.
+/// Which values depend on constants and on sizes alone, which are fixed here.
 fn constants(graph: &Graph) -> Vec<bool> {
     let mut constant = vec![false; graph.value_bound()];
     for (id, value) in graph.values() {
@@ -200,7 +200,11 @@ fn constants(graph: &Graph) -> Vec<bool> {
         // Of what it is like, an operator reads the type alone.
         let inputs = if node.is("CastLike") { &node.inputs()[..1] } else { node.inputs() };
         let mut reads = inputs.iter().flatten().chain(node.captured());
-        if reads.all(|read| constant[read.index()]) && !schema::is_random(&node.op_type) {
+        let measures = node.is("Shape") || node.is("Size");
+        let is_fixed = |read: &ValueId| {
+            constant[read.index()] || (measures && graph.ty(*read).dims().is_some())
+        };
+        if reads.all(is_fixed) && !schema::is_random(&node.op_type) {
             node.outputs().iter().flatten().for_each(|output| constant[output.index()] = true);
         }
     }

@@ -11,6 +11,9 @@ const OPEN_GROUPS: usize = 8;
 const VISITS: usize = 16;
 const MANY_VISITS: usize = 1 << 20;
 
+/// Nodes of a region: the runtime takes time that grows faster than their number.
+const MAX_NODES: usize = 1 << 11;
+
 /// Rows and columns of a cropped region, at least; more where a kernel has more.
 const CROPPED: i64 = 4;
 
@@ -33,6 +36,8 @@ pub(super) struct Region {
     pub(super) leaves: BTreeMap<String, Leaf>,
     /// Bytes of the constants it reads and of the values it is given and gives.
     pub(super) bytes: u64,
+    /// Nodes of both models.
+    nodes: usize,
     /// Whether the nodes were not visited because regions overlap too much.
     entangled: bool,
 }
@@ -63,6 +68,9 @@ impl Region {
 
     /// Why it is not executed, if it would cost too much.
     pub(super) fn too_much(&self, limit: u64) -> Option<&'static str> {
+        if self.nodes > MAX_NODES {
+            return Some("it takes too many nodes at once");
+        }
         match self.entangled {
             true => Some("what it depends on overlaps too much with what others depend on"),
             false => (self.bytes > limit).then_some("larger than --verify-limit"),
@@ -141,6 +149,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             self.visits += 1;
+            part.nodes += 1;
             let node = &graph[id];
             if !self.claims.makes_constants(self.side, node) {
                 part.node(graph, node);
@@ -163,6 +172,7 @@ struct Part {
     leaves: BTreeMap<String, Leaf>,
     bytes: u64,
     crop: Crop,
+    nodes: usize,
     entangled: bool,
 }
 
@@ -230,7 +240,8 @@ impl Part {
         self.crop(output);
         let given = self.leaves.values().map(|leaf| bytes(&leaf.ty(true)));
         let bytes = self.bytes + given.sum::<u64>() + bytes(output);
-        Region { claim, rests: self.rests, leaves: self.leaves, bytes, entangled: self.entangled }
+        let Self { rests, leaves, nodes, entangled, .. } = self;
+        Region { claim, rests, leaves, bytes, nodes, entangled }
     }
 
     /// With m rows or columns where there are fewest, t of them do there, and

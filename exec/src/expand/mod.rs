@@ -1,7 +1,9 @@
-//! Operators the runtime lacks, as the operators they stand for.
+//! Operators the runtime lacks or gets wrong, as the operators they stand for.
 mod fused_conv;
 mod fused_mat_mul;
 mod multi_head_attention;
+mod slice;
+mod sub;
 mod swish;
 #[cfg(test)]
 mod testing;
@@ -9,7 +11,7 @@ mod testing;
 use lapidary_ir::{Graph, Model, NewNode, NodeId, Patch};
 use std::borrow::Cow;
 
-/// The model with portable operators in place of those the runtime lacks, in the main graph. What
+/// The model with other operators in place of those the runtime lacks or gets wrong, in the main graph. What
 /// can't be expanded stays, for the runtime to refuse.
 pub(crate) fn expand(model: &Model) -> Cow<'_, Model> {
     let nodes: Vec<NodeId> = model.graph.nodes().map(|(id, _)| id).collect();
@@ -36,6 +38,8 @@ fn rule(graph: &Graph, id: NodeId) -> Option<Expansion> {
         ("com.microsoft", "FusedConv") => fused_conv::expansion,
         ("com.microsoft", "FusedMatMul") => fused_mat_mul::expansion,
         ("com.microsoft", "MultiHeadAttention") => multi_head_attention::expansion,
+        ("" | "ai.onnx", "Slice") if slice::applies(graph, id) => slice::expansion,
+        ("" | "ai.onnx", "Sub") if sub::applies(graph, id) => sub::expansion,
         // The runtime takes every factor for 1.
         ("" | "ai.onnx", "Swish") if node.float("alpha").is_some_and(|alpha| alpha != 1.0) => {
             swish::expansion

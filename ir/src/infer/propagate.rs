@@ -18,6 +18,9 @@ use std::collections::BinaryHeap;
 /// Visits of one node in one incremental run before the whole graph is inferred instead.
 const MAX_VISITS: u8 = 8;
 
+/// Nodes with more inputs are inferred with the whole graph only.
+const MANY_INPUTS: usize = 64;
+
 /// Infers the output types of one node from those of its inputs.
 pub(crate) fn update_node(graph: &mut Graph, id: NodeId) {
     refresh(graph, id, &mut FxHashSet::default());
@@ -35,13 +38,19 @@ impl Graph {
 
     /// Infers the outputs of `nodes` again and, while types change, those of their consumers.
     ///
-    /// The same as [`infer`](Self::infer) where only these nodes or their inputs changed since.
+    /// The same as [`infer`](Self::infer) where only these nodes or their inputs changed since,
+    /// except that nodes with very many inputs keep the types they have: one change each to a
+    /// thousand of them would else look at all of them a thousand times.
     pub fn infer_from(&mut self, nodes: &[NodeId]) {
         let mut contradicted = FxHashSet::default();
         let mut visits: FxHashMap<NodeId, u8> = FxHashMap::default();
         let mut waiting: BinaryHeap<Reverse<(Order, NodeId)>> = BinaryHeap::new();
         let place = |graph: &Self, id: NodeId| Some(Reverse((graph.get_node(id)?.order, id)));
-        waiting.extend(nodes.iter().filter_map(|&id| place(self, id)));
+        let few = |graph: &Self, id: NodeId| {
+            graph.get_node(id).is_some_and(|node| node.inputs.len() <= MANY_INPUTS)
+        };
+        let nodes = nodes.iter().filter(|&&id| few(self, id));
+        waiting.extend(nodes.filter_map(|&id| place(self, id)));
         while let Some(next) = waiting.pop() {
             while waiting.peek() == Some(&next) {
                 waiting.pop();
@@ -54,7 +63,8 @@ impl Graph {
                 return;
             }
             for value in refresh(self, id, &mut contradicted) {
-                waiting.extend(self.consumers(value).filter_map(|reader| place(self, reader)));
+                let readers = self.consumers(value).filter(|&reader| few(self, reader));
+                waiting.extend(readers.filter_map(|reader| place(self, reader)));
             }
         }
     }
