@@ -12,6 +12,9 @@ pub(super) const MEGABYTE: u64 = 1 << 20;
 /// Larger models are executed as a whole on request only: it takes the runtime minutes.
 const MAX_NODES: usize = 10_000;
 
+/// Values a message names at most.
+const MAX_NAMED: usize = 5;
+
 const HELP: &str = "nothing was written; `--bisect` finds the rewrite at fault, please report it";
 
 /// Checks results against an original.
@@ -111,8 +114,11 @@ fn differs(differing: &[Difference]) -> Error {
     let value = |difference: &Difference| {
         format!("`{}` by {:.2e} of its largest value", difference.value, difference.max_rel)
     };
-    let values: Vec<String> = differing.iter().map(value).collect();
-    let problem = format!("executed by themselves, these values differ: {}", values.join(", "));
+    let values: Vec<String> = differing.iter().take(MAX_NAMED).map(value).collect();
+    let mut problem = format!("executed by themselves, these values differ: {}", values.join(", "));
+    if differing.len() > MAX_NAMED {
+        problem += &format!(" and {} more", differing.len() - MAX_NAMED);
+    }
     Error::Gate { problem, help: HELP }
 }
 

@@ -185,7 +185,7 @@ impl<'a> Prover<'a> {
                 plan.regions.iter().filter(|region| self.claims.is_constant(region.claim));
             let constants: Vec<&Region> = constants.collect();
             self.execute(&constants);
-            let failed: Vec<u32> = self.failed(&constants);
+            let failed: Vec<u32> = self.failed(&constants, false);
             if !failed.is_empty() {
                 // The name stands for other data by now.
                 self.claims.give_up(&failed, 0);
@@ -193,7 +193,7 @@ impl<'a> Prover<'a> {
             }
             let regions: Vec<&Region> = plan.regions.iter().collect();
             self.execute(&regions);
-            let failed = self.failed(&regions);
+            let failed = self.failed(&regions, rounds + 1 >= ROUNDS.len());
             if rounds == 0 {
                 proof.suspects = self.differences(&regions);
                 unsupported = self.not_executable(&regions);
@@ -214,8 +214,8 @@ impl<'a> Prover<'a> {
     }
 
     /// The claims of these regions that need another look, sorted.
-    fn failed(&self, regions: &[&Region]) -> Vec<u32> {
-        let open = regions.iter().filter(|region| self.known[&region.key()].is_open());
+    fn failed(&self, regions: &[&Region], last: bool) -> Vec<u32> {
+        let open = regions.iter().filter(|region| self.known[&region.key()].is_open(last));
         let mut claims: Vec<u32> = open.map(|region| region.claim).collect();
         claims.sort_unstable();
         claims
@@ -292,7 +292,7 @@ impl<'a> Prover<'a> {
                 Ok(verdicts) => {
                     let mut again = Vec::new();
                     for (&region, verdict) in group.iter().zip(verdicts) {
-                        if cropped && region.is_cropped() && verdict.is_open() {
+                        if cropped && region.is_cropped() && verdict.is_open(false) {
                             again.push(region);
                         } else {
                             self.known.insert(region.key(), verdict);

@@ -7,6 +7,9 @@ use lapidary::{Cost, Error, Evaluation, Proof, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Values the report of a check names at most; JSON has all.
+const MAX_NAMED: usize = 5;
+
 /// The steps of a model with what each costs and loses.
 pub(crate) struct Road<'a> {
     command: &'static str,
@@ -351,8 +354,11 @@ fn verification_line(verification: &Verification) -> String {
             Accuracy::Rounding.tolerance()
         );
     }
-    for value in not_executable {
+    for value in not_executable.iter().take(MAX_NAMED) {
         line += &format!("\nnot executed: `{}`: {}", value.value, value.reason);
+    }
+    if not_executable.len() > MAX_NAMED {
+        line += &format!("\nnot executed: {} more", not_executable.len() - MAX_NAMED);
     }
     if let Some(why) = why {
         line += &format!("\nnot executed as a whole: {why}");
