@@ -23,22 +23,31 @@ impl Model {
     pub fn encode(&self) -> onnx::ModelProto {
         let mut proto = self.rest.clone();
         let mut graph = self.graph.encode(&[]);
-        if self.constants_are_inputs {
-            spell_constants_as_nodes(&mut graph);
+        if self.constants_are_inputs && !spell_constants_as_nodes(&mut graph, self.graph.opset()) {
+            // From this version on, the others may stay what they are.
+            proto.ir_version = proto.ir_version.max(Some(4));
         }
         proto.graph = Some(graph);
         proto
     }
 }
 
-/// Makes `Constant` nodes of the initializers that are no inputs.
-fn spell_constants_as_nodes(graph: &mut onnx::GraphProto) {
+/// Makes `Constant` nodes of the initializers that are no inputs. Whether that could be done for
+/// all: before opset 9 the operator knows floating-point types alone.
+fn spell_constants_as_nodes(graph: &mut onnx::GraphProto, opset: i64) -> bool {
     let inputs: FxHashSet<&str> = graph.input.iter().filter_map(|i| i.name.as_deref()).collect();
-    let is_input = |tensor: &onnx::TensorProto| inputs.contains(tensor.name());
-    let (kept, constants) = std::mem::take(&mut graph.initializer).into_iter().partition(is_input);
-    graph.initializer = kept;
-    let constants: Vec<onnx::TensorProto> = constants;
+    let is_known = |tensor: &onnx::TensorProto| opset >= 9 || is_early_float(tensor.data_type());
+    let (stay, constants): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.initializer)
+        .into_iter()
+        .partition(|tensor| inputs.contains(tensor.name()) || !is_known(tensor));
+    let all = stay.iter().all(|tensor| inputs.contains(tensor.name()));
+    graph.initializer = stay;
     graph.node.splice(0..0, constants.into_iter().map(constant_node));
+    all
+}
+
+fn is_early_float(elem_type: i32) -> bool {
+    [ElemType::FLOAT, ElemType::DOUBLE, ElemType::FLOAT16].contains(&ElemType(elem_type))
 }
 
 fn constant_node(mut tensor: onnx::TensorProto) -> onnx::NodeProto {
@@ -284,8 +293,7 @@ fn encode_type(ty: &ValueType) -> Option<onnx::TypeProto> {
 
 #[cfg(test)]
 mod tests {
-    use crate::text::parse;
-    use crate::{Patch, Tensor};
+    use crate::{Element, NewNode, Patch, Tensor, text};
 
     /// The operators and the initializers of the wire form, after the relu of `w` was folded.
     fn folded(ir_version: i64) -> (Vec<String>, Vec<String>) {
@@ -295,7 +303,7 @@ mod tests {
             <float[2] w = {1, -2}>
             { c = Relu(w) a = Add(x, w) y = Add(a, c) }
         ";
-        let mut model = parse(&format!("{header} {graph}")).expect("the text is valid");
+        let mut model = text::parse(&format!("{header} {graph}")).expect("the text is valid");
         let mut patch = Patch::default();
         let constant = patch.initializer("c", Tensor::vector(&[1f32, 0.0]));
         patch.replace(model.graph.find("c").expect("there is c"), constant);
@@ -312,5 +320,54 @@ mod tests {
         let of = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         assert_eq!(folded(4), (of(&["Add a", "Add y"]), of(&["w", "c"])));
         assert_eq!(folded(3), (of(&["Constant c", "Add a", "Add y"]), of(&["w"])));
+    }
+
+    /// A model of an old IR version to which a patch adds a constant: its version, its operators
+    /// and its initializers when it is written.
+    fn written<T: Element>(opset: i64, constant: T) -> (i64, Vec<String>, usize) {
+        let source = format!(
+            r#"<ir_version: 3, opset_import: ["" : {opset}]> g (float[2] x) => (float[2] y) {{ y = Relu(x) }}"#
+        );
+        let mut model = text::parse(&source).expect("the text is valid");
+        let mut patch = Patch::default();
+        let constant = patch.initializer("c", Tensor::vector(&[constant]));
+        let x = model.graph.inputs()[0];
+        let made = patch.node(NewNode::new("Reshape").input(x).input(constant));
+        patch.replace(model.graph.outputs()[0], made);
+        model.graph.apply(patch).expect("the patch applies");
+        let proto = model.encode();
+        let graph = proto.graph.expect("there is a graph");
+        let operators = graph.node.iter().map(|node| node.op_type().to_owned()).collect();
+        (proto.ir_version.unwrap_or(0), operators, graph.initializer.len())
+    }
+
+    #[test]
+    fn constants_are_nodes_where_initializers_have_to_be_inputs() {
+        let as_node = (3, vec!["Constant".to_owned(), "Reshape".to_owned()], 0);
+        assert_eq!(written(9, 2_i64), as_node);
+        assert_eq!(written(6, 2.0_f32), as_node);
+        // Before opset 9 there is no integer `Constant`.
+        assert_eq!(written(6, 2_i64), (4, vec!["Reshape".to_owned()], 1));
+    }
+
+    #[test]
+    fn new_nodes_of_one_name_are_numbered() {
+        let mut model =
+            text::parse("g (float[2] x) => (float[2] y) { [Abs] a = Relu(x) y = Neg(a) }")
+                .expect("the text is valid");
+        let mut patch = Patch::default();
+        let x = model.graph.inputs()[0];
+        let first = patch.node(NewNode::new("Abs").named("Abs").input(x));
+        let second = patch.node(NewNode::new("Abs").named("Abs").input(first));
+        patch.replace(model.graph.outputs()[0], second);
+        let a = model.graph.find("a").and_then(|a| model.graph.producer(a)).expect("a node");
+        patch.set_input(a, 0, Some(first));
+        let names = |model: &crate::Model| -> Vec<String> {
+            let graph = model.encode().graph.expect("there is a graph");
+            graph.node.iter().map(|node| node.name().to_owned()).collect()
+        };
+        assert_eq!(names(&model), ["Abs", ""]);
+        model.graph.apply(patch).expect("the patch applies");
+        assert_eq!(names(&model), ["Abs", "Abs_1"]);
     }
 }

@@ -14,6 +14,9 @@ const MANY_VISITS: usize = 1 << 20;
 /// Nodes of a region: the runtime takes time that grows faster than their number.
 const MAX_NODES: usize = 1 << 11;
 
+/// Nodes that are executed together.
+const MANY_NODES: usize = 1 << 9;
+
 /// Rows and columns of a cropped region, at least; more where a kernel has more.
 const CROPPED: i64 = 4;
 
@@ -290,12 +293,13 @@ fn bytes(ty: &ValueType) -> u64 {
     bytes().unwrap_or(0)
 }
 
-/// Regions that can be executed together: of at most `together` bytes, unless it is one alone,
-/// and with every shared leaf cropped alike.
+/// Regions that can be executed together: of at most `together` bytes and [`MANY_NODES`] nodes,
+/// unless it is one alone, and with every shared leaf cropped alike.
 pub(super) fn groups<'a>(regions: &[&'a Region], together: u64) -> Vec<Vec<&'a Region>> {
     struct Group<'a> {
         regions: Vec<&'a Region>,
         bytes: u64,
+        nodes: usize,
         leaves: BTreeMap<&'a str, Option<&'a [Dim]>>,
     }
     let mut groups: Vec<Group<'a>> = Vec::new();
@@ -305,7 +309,9 @@ pub(super) fn groups<'a>(regions: &[&'a Region], together: u64) -> Vec<Vec<&'a R
             let alike = |(name, leaf): (&'a String, &'a Leaf)| {
                 group.leaves.get(name.as_str()).is_none_or(|other| same(*other, cropped(leaf)))
             };
-            group.bytes + region.bytes <= together && region.leaves.iter().all(alike)
+            group.bytes + region.bytes <= together
+                && group.nodes + region.nodes <= MANY_NODES
+                && region.leaves.iter().all(alike)
         };
         let open = groups.len().saturating_sub(OPEN_GROUPS);
         let group = groups[open..].iter_mut().find(fits);
@@ -314,11 +320,13 @@ pub(super) fn groups<'a>(regions: &[&'a Region], together: u64) -> Vec<Vec<&'a R
             Some(group) => {
                 group.regions.push(region);
                 group.bytes += region.bytes;
+                group.nodes += region.nodes;
                 group.leaves.extend(leaves);
             }
             None => groups.push(Group {
                 regions: vec![region],
                 bytes: region.bytes,
+                nodes: region.nodes,
                 leaves: leaves.collect(),
             }),
         }

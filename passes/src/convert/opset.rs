@@ -38,7 +38,7 @@ crate::pass! {
         pub target: i64,
     }
     name: "convert-opset",
-    accuracy: Exact,
+    accuracy: Rounding,
     emits: ["Expand", "Flatten", "Reshape", "Resize", "ScatterElements", "Shape"],
 }
 
