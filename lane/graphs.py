@@ -1087,6 +1087,15 @@ class Symbols:
         return found
 
 
+LINEAR = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+
+
+def has_linear_pair(nodes):
+    """Whether there are linear operators that may become one. As one they add up products of an infinity and weights
+    that cancelled before; as two, infinities of both signs meet and make NaN."""
+    return sum(node.op_type in LINEAR for node in nodes) > 1
+
+
 def is_finite_only(node):
     """Whether a node belongs to `FINITE_ONLY`; a `Cast` does when it makes integers."""
     return node.op_type in FINITE_ONLY and (node.op_type != "Cast" or node.attribute[0].i in INTEGERS)
@@ -1112,7 +1121,7 @@ def feeds(graph, symbols):
                 run[value.name] = graph.numbers(value.dtype, value.shape)
         return run
 
-    finite = any(is_finite_only(node) for node in graph.nodes)
+    finite = any(is_finite_only(node) for node in graph.nodes) or has_linear_pair(graph.nodes)
     runs.append(one({}, False))
     runs.append(one({}, rng.random() < 0.25 and not finite))
     names = sorted(set(symbols.named.values()))

@@ -9,6 +9,9 @@ use std::time::Instant;
 /// Sweeps over a graph before rules that still rewrite are called a fault.
 const MAX_ROUNDS: usize = 20;
 
+/// Rewrites per node of a graph in one sweep, above which rules are undoing each other.
+const MANY_REWRITES: usize = 100;
+
 /// Consumers this far below a change are visited again: the depth of the deepest pattern.
 const PATTERN_DEPTH: usize = 4;
 
@@ -205,24 +208,28 @@ impl<'a> RuleSet<'a> {
     /// Visits every node once, and again whatever a rewrite touches. Whether anything fired.
     fn sweep(&mut self, graph: &mut Graph) -> Result<bool, PassError> {
         let mut waiting = WorkList::new(graph);
-        let mut fired = false;
+        let mut fired = 0;
+        let many = MANY_REWRITES * (graph.node_count() + 1);
         while let Some(id) = waiting.pop() {
-            while self.visit(graph, id, &mut waiting)? {
-                fired = true;
+            while let Some(rule) = self.visit(graph, id, &mut waiting)? {
+                fired += 1;
+                if fired > many {
+                    return Err(PassError::NoFixpoint { rounds: 1, rules: vec![rule] });
+                }
             }
         }
-        Ok(fired)
+        Ok(fired > 0)
     }
 
-    /// Asks the rules in their order until one rewrites. Whether one did.
+    /// Asks the rules in their order until one rewrites, and says which.
     fn visit(
         &mut self,
         graph: &mut Graph,
         id: NodeId,
         waiting: &mut WorkList,
-    ) -> Result<bool, PassError> {
+    ) -> Result<Option<&'static str>, PassError> {
         let Some(node) = graph.get_node(id).filter(|_| self.left != Some(0)) else {
-            return Ok(false);
+            return Ok(None);
         };
         let rooted =
             if node.is_standard() { self.by_root.get(node.op_type.as_str()) } else { None };
@@ -243,11 +250,11 @@ impl<'a> RuleSet<'a> {
             }
             record.time += start.elapsed();
             match answer {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Some(rule.info().name)),
                 Err(skip) => record.answer(skip),
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
