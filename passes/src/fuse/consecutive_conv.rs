@@ -7,7 +7,7 @@ crate::pass! {
     /// Makes one `Conv` of a `Conv` and the pointwise `Conv` behind it, if its weight is not larger than
     /// theirs together.
     ///
-    /// Per output channel o: w'[o] = Σ v[o, m] · w[m], and b'[o] = c[o] + Σ v[o, m] · b[m].
+    /// Per output channel o: w'(o) = Σ v(o, m) · w(m), and b'(o) = c(o) + Σ v(o, m) · b(m).
     ///
     /// ```onnx
     /// g (float[1,1,4,4] x) => (float[1,1,3,3] y)
