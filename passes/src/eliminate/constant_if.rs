@@ -51,8 +51,7 @@ impl Rule for EliminateConstantIf {
         let made = splice(graph, root, branch, patch)?.copy(patch, &[]).or_no_match()?;
         let outputs = graph[root].outputs().iter().zip(made);
         let outputs = outputs.filter_map(|(&output, made)| Some((output?, made)));
-        stand_in(graph, patch, outputs);
-        Ok(())
+        stand_in(graph, patch, outputs)
     }
 }
 
@@ -157,6 +156,24 @@ mod tests {
         let (root, _) = graph.nodes().next().expect("there is a node");
         let answer = EliminateConstantIf {}.rewrite(&graph, root, &mut Patch::default());
         assert_eq!(answer, Err(Skip::Because("the subgraph has sparse initializers".into())));
+    }
+
+    #[test]
+    fn a_dead_one_is_left_to_the_elimination_of_dead_nodes() {
+        assert_snapshot!(rewrite(&EliminateConstantIf {}, "
+            g (float[3] x) => (float[3] y)
+            <bool c = {1}>
+            {
+                a = If(c) <
+                    then_branch = t () => (float[3] u) { u = Neg(x) },
+                    else_branch = e () => (float[3] v) { v = Abs(x) }
+                >
+                y = Relu(x)
+            }
+        "), @r"
+        eliminate-constant-if: 0 rewrites (no match)
+        unchanged
+        ");
     }
 
     #[test]

@@ -121,12 +121,13 @@ fn splice<'a>(
 }
 
 /// Makes the readers of values made by nodes read the operands beside them. A graph output keeps
-/// its name: what can't take it over goes through an `Identity`.
+/// its name: what can't take it over goes through an `Identity`. No match when none of them is read:
+/// the node is dead then.
 fn stand_in(
     graph: &Graph,
     patch: &mut Patch,
     values: impl IntoIterator<Item = (ValueId, Operand)>,
-) {
+) -> Result<(), Skip> {
     let mut renamed = Vec::new();
     let read = values.into_iter().filter(|&(value, _)| !graph.value(value).is_unused());
     for (value, operand) in read {
@@ -143,6 +144,7 @@ fn stand_in(
             patch.replace(value, copy);
         }
     }
+    (!patch.is_empty()).then_some(()).or_no_match()
 }
 
 /// The numbers that newer operator sets give as constant input `slot` and older ones as an

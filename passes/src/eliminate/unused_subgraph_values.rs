@@ -69,8 +69,7 @@ fn branches(graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> 
         narrow = narrow.attribute(name, AttributeValue::Graph(Box::new(branch)));
     }
     let kept = (0..used.len()).filter(|&slot| used[slot]).filter_map(|slot| node.output(slot));
-    replace(graph, patch, narrow, kept.collect(), Vec::new());
-    Ok(())
+    replace(graph, patch, narrow, kept.collect(), Vec::new())
 }
 
 /// Drops what a `Loop` collects for nobody and carries for nothing.
@@ -117,8 +116,7 @@ fn body(graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
     require_change(&outputs)?;
     let body = body.narrowed(&fates, &outputs).or_no_match()?;
     let loop_node = loop_node.attribute("body", AttributeValue::Graph(Box::new(body)));
-    replace(graph, patch, loop_node, kept, unchanged);
-    Ok(())
+    replace(graph, patch, loop_node, kept, unchanged)
 }
 
 fn subgraph<'a>(graph: &'a Graph, root: NodeId, name: &str) -> Result<&'a Graph, Skip> {
@@ -154,11 +152,11 @@ fn replace(
     narrow: NewNode,
     kept: Vec<ValueId>,
     unchanged: Vec<(ValueId, Operand)>,
-) {
+) -> Result<(), Skip> {
     let made = patch.node(narrow.outputs(kept.len()));
     let kept = kept.into_iter().enumerate().map(|(slot, id)| (id, patch.output(made, slot)));
     let values: Vec<(ValueId, Operand)> = kept.chain(unchanged).collect();
-    stand_in(graph, patch, values);
+    stand_in(graph, patch, values)
 }
 
 #[cfg(test)]
