@@ -77,8 +77,10 @@ fn functions(
             *graph = body.graph;
             (fault.is_none() && context.rewrites() > before).then_some(())
         });
+        // The body is as it was then.
         if let Some(fault) = fault {
-            return Err(fault);
+            let Some(pass) = at_fault(&fault, passes) else { return Err(fault) };
+            context.reverted.push(Reverted { pass, reason: fault.to_string() });
         }
         if let Err(refused) = edited {
             context.record(&EliminateUnusedFunctions::INFO).skip(refused.to_string());
