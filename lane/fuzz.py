@@ -27,6 +27,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
@@ -47,6 +48,19 @@ FLOAT16 = (
     "ONNX Runtime wraps operators it has no float16 kernel for in conversions, even without optimizations, and removes pairs "
     "of conversions to float16 and back that were meant to round; onnx.reference computes the same for both models"
 )
+
+
+PACKED = (
+    "ONNX Runtime sums a product in another order when its matrix is an initializer; onnx.reference computes the same for both "
+    "models"
+)
+NO_KERNEL = "ONNX Runtime has no kernel for an operator in the opset convert-opset was asked for"
+EMPTY_SPLIT = "ONNX Runtime splits an empty dimension before opset 18, and refuses to from then on"
+ILL_CONDITIONED = "the original itself moves as far when its inputs move by a unit in the last place"
+
+# How often the original is asked what rounding does to it, and how many times that a difference may be.
+PROBES = 4
+MARGIN = 4.0
 
 
 @dataclass
@@ -93,32 +107,65 @@ class Case:
         try:
             session = compare.session(contents(path))
         except Exception as error:
+            if "NOT_IMPLEMENTED" in str(error) and opset(self.model) != opset(changed):
+                self.excluded[NO_KERNEL] += 1
+                return None
             return f"ONNX Runtime: {' '.join(str(error).split())[:300]}"
         for feeds, expected in self.runs:
             try:
                 found = session.run(None, feeds)
             except Exception as error:
+                if "Size of dimension being split is 0" in str(error) and opset(self.model) != opset(changed):
+                    self.excluded[EMPTY_SPLIT] += 1
+                    continue
                 return f"ONNX Runtime: {' '.join(str(error).split())[:300]}"
             problem = self.compared(expected, found, exact)
-            if problem and not self.is_float16_only(changed, feeds, exact):
-                return problem
+            if not problem or self.is_float16_only(changed, feeds, exact):
+                continue
+            if exact and not self.compared(expected, found, False) and self.is_packing_only(changed, feeds):
+                continue
+            if not exact and self.is_ill_conditioned(feeds, expected, found):
+                continue
+            return problem
         return None
 
     def compared(self, expected, found, exact):
         kept = [index for index, is_random in enumerate(self.random) if not is_random]
         return compare.disagreement([expected[i] for i in kept], [found[i] for i in kept], exact, self.signed_zeros)
 
+    def is_ill_conditioned(self, feeds, expected, found):
+        """Whether the original differs from itself as much when its inputs are rounded otherwise.
+
+        The mean of a row that was just normalized, say, is nothing but what rounding left over.
+        """
+        moved = [rounded_otherwise(self.model, feeds, seed) for seed in range(PROBES)]
+        for index, is_random in enumerate(self.random):
+            if is_random or compare.disagreement([expected[index]], [found[index]], False) is None:
+                continue
+            spread = max(compare.difference(expected[index], other[index]) for other in moved)
+            if not compare.difference(expected[index], found[index]) <= MARGIN * spread < float("inf"):
+                return False
+        self.excluded[ILL_CONDITIONED] += 1
+        return True
+
     def is_float16_only(self, changed, feeds, exact):
         """Whether a difference is one of conversions: the second referee sees none."""
-        if not uses_float16(self.model):
-            return False
+        return uses_float16(self.model) and self.is_same_elsewhere(changed, feeds, exact, FLOAT16)
+
+    def is_packing_only(self, changed, feeds):
+        """Whether a difference within the tolerance is one of the order of a sum: the second referee sees none."""
+        products = {"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"} & {node.op_type for node in self.model.graph.node}
+        return products and self.is_same_elsewhere(changed, feeds, True, PACKED)
+
+    def is_same_elsewhere(self, changed, feeds, exact, reason):
+        """Whether the second referee, onnx.reference, sees no difference."""
         try:
             expected, found = (ReferenceEvaluator(model).run(None, feeds) for model in (self.model, changed))
         except Exception:
             return False
         if self.compared(expected, found, exact):
             return False
-        self.excluded[FLOAT16] += 1
+        self.excluded[reason] += 1
         return True
 
 
@@ -128,6 +175,31 @@ def uses_float16(model):
     targets = (attribute.i for node in graph.node if node.op_type == "Cast" for attribute in node.attribute)
     inputs = (value.type.tensor_type.elem_type for value in graph.input)
     return any(kind == float16 for kind in (*targets, *inputs, *(tensor.data_type for tensor in graph.initializer)))
+
+
+def opset(model):
+    return [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+
+
+def rounded_otherwise(model, feeds, seed):
+    """What the model computes when every number given to it, and every one it holds, moves by a unit in the last place."""
+    rng = np.random.default_rng(seed)
+    moved = onnx.ModelProto.FromString(model.SerializeToString())
+    constants = [node.attribute[0].t for node in moved.graph.node if node.op_type == "Constant"]
+    for tensor in [*moved.graph.initializer, *constants]:
+        if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE):
+            array = nudged(onnx.numpy_helper.to_array(tensor), rng)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    feeds = {name: nudged(array, rng) for name, array in feeds.items()}
+    return compare.session(moved.SerializeToString()).run(None, feeds)
+
+
+def nudged(array, rng):
+    """Every floating-point number moved by a unit in the last place, up or down."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        return array
+    towards = np.where(rng.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
+    return np.asarray(np.nextafter(array, towards))
 
 
 def random_operators(model):

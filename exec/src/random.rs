@@ -37,12 +37,28 @@ impl RandomInputs {
     /// When an input declares no element type or no shape, or an element type the runtime does not
     /// have.
     pub fn generate(&self, model: &Model) -> Result<Inputs, ExecError> {
+        self.generate_missing(model, &mut Inputs::new())
+    }
+
+    /// Inputs for `model`, of which `known` has some; those it lacks are added to it.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn generate_missing(&self, model: &Model, known: &mut Inputs) -> Result<Inputs, ExecError> {
         let signature = Signature::new(&model.graph)?;
         let mut params = self.dims.clone();
         let mut inputs = Inputs::new();
         for declared in &signature.inputs {
             let dims = self.size(declared, &mut params)?;
-            inputs.insert(declared.name.clone(), self.tensor(declared, &dims)?);
+            let same = |tensor: &&Tensor| {
+                tensor.dims() == dims && tensor.elem_type() == declared.elem_type
+            };
+            let tensor = match known.get(&declared.name).filter(same) {
+                Some(tensor) => tensor.clone(),
+                None => self.tensor(declared, &dims)?,
+            };
+            known.insert(declared.name.clone(), tensor.clone());
+            inputs.insert(declared.name.clone(), tensor);
         }
         Ok(inputs)
     }

@@ -90,8 +90,8 @@ pub fn element_count(dims: &[i64]) -> Result<u64, TensorError> {
 pub trait Element: Copy {
     /// The ONNX type.
     const ELEM_TYPE: ElemType;
-    /// Appends the little-endian bytes.
-    fn put(self, bytes: &mut Vec<u8>);
+    /// Writes little-endian bytes of exactly its size.
+    fn put(self, bytes: &mut [u8]);
     /// Reads little-endian bytes of exactly its size.
     fn get(bytes: &[u8]) -> Self;
 }
@@ -100,8 +100,8 @@ macro_rules! elements {
     ($($ty:ty => $constant:ident),*) => {$(
         impl Element for $ty {
             const ELEM_TYPE: ElemType = ElemType::$constant;
-            fn put(self, bytes: &mut Vec<u8>) {
-                bytes.extend_from_slice(&self.to_le_bytes());
+            fn put(self, bytes: &mut [u8]) {
+                bytes.copy_from_slice(&self.to_le_bytes());
             }
             fn get(bytes: &[u8]) -> Self {
                 Self::from_le_bytes(bytes.try_into().expect("chunks have the size of the type"))
@@ -114,8 +114,8 @@ elements!(f32 => FLOAT, f64 => DOUBLE, i8 => INT8, u8 => UINT8, i16 => INT16, u1
 
 impl Element for bool {
     const ELEM_TYPE: ElemType = ElemType::BOOL;
-    fn put(self, bytes: &mut Vec<u8>) {
-        bytes.push(u8::from(self));
+    fn put(self, bytes: &mut [u8]) {
+        bytes[0] = u8::from(self);
     }
     fn get(bytes: &[u8]) -> Self {
         bytes[0] != 0
@@ -168,9 +168,9 @@ impl Tensor {
     pub fn new<T: Element>(dims: &[i64], values: &[T]) -> Self {
         let count = element_count(dims).expect("the caller's dimensions are valid");
         assert_eq!(count, values.len() as u64, "one value per element of {dims:?}");
-        let mut bytes = Vec::with_capacity(std::mem::size_of_val(values));
-        for &value in values {
-            value.put(&mut bytes);
+        let mut bytes = vec![0; size_of_val(values)];
+        for (bytes, &value) in bytes.chunks_exact_mut(size_of::<T>()).zip(values) {
+            value.put(bytes);
         }
         Self::assemble(T::ELEM_TYPE, dims.to_vec(), Data::Numbers(bytes.into()))
     }

@@ -1,7 +1,7 @@
 //! Executes regions of both models on the same numbers and compares what they give.
 use super::claims::{Claims, Rest};
 use super::regions::Region;
-use lapidary_exec::{ExecError, Outputs, RandomInputs, RunOptions, Runner, compare};
+use lapidary_exec::{ExecError, Inputs, Outputs, RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Boundary, ElemType, Tensor, ValueId, ValueType};
 use lapidary_passes::Accuracy;
 use std::collections::BTreeMap;
@@ -92,8 +92,9 @@ impl Bench {
     ) -> Result<Vec<Verdict>, ExecError> {
         let leaves = regions.iter().flat_map(|region| &region.leaves);
         let leaves = leaves.map(|(name, leaf)| (name.as_str(), leaf.ty(cropped))).collect();
-        let expected = self.outputs(claims, 0, regions, &leaves)?;
-        let found = self.outputs(claims, 1, regions, &leaves)?;
+        let mut numbers = Inputs::new();
+        let expected = self.outputs(claims, 0, regions, &leaves, &mut numbers)?;
+        let found = self.outputs(claims, 1, regions, &leaves, &mut numbers)?;
         let pairs = regions.iter().zip(expected.into_iter().zip(found));
         pairs
             .map(|(region, ((_, expected), (_, found)))| {
@@ -102,12 +103,14 @@ impl Bench {
             .collect()
     }
 
+    /// What one model gives, computed from `numbers`, to which those are added that it lacks.
     fn outputs(
         &self,
         claims: &Claims<'_>,
         side: usize,
         regions: &[&Region],
         leaves: &BTreeMap<&str, ValueType>,
+        numbers: &mut Inputs,
     ) -> Result<Outputs, ExecError> {
         let graph = claims.graph(side);
         let given = |id: ValueId| leaves.get(graph.value(id).name()).cloned().map(Boundary::Input);
@@ -122,7 +125,8 @@ impl Bench {
         let outputs: Vec<ValueId> =
             regions.iter().map(|region| claims.value(region.claim, side)).collect();
         let part = claims.models[side].extract_between(&outputs, &boundary);
-        let inputs = RandomInputs { seed: self.seed, ..RandomInputs::default() }.generate(&part)?;
+        let random = RandomInputs { seed: self.seed, ..RandomInputs::default() };
+        let inputs = random.generate_missing(&part, numbers)?;
         let options = RunOptions { optimize: false, ..RunOptions::default() };
         Runner::new(&part, &options)?.run(&inputs)
     }

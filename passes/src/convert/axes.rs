@@ -61,11 +61,20 @@ fn split(site: &Site<'_>, patch: &mut Patch) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Without sizes, all parts were equal: as many as there are outputs.
+/// Without sizes, all parts were equal: as many as there are outputs. ONNX Runtime refuses more outputs than there are elements,
+/// and one of none: empty parts are given by their sizes.
 fn split_count(site: &Site<'_>, patch: &mut Patch) -> Result<(), Reason> {
-    if site.node().input(1).is_none() {
-        let count = i64::try_from(site.node().outputs().len());
-        patch.set_attribute(site.id, "num_outputs", count.map_err(|_| "it has too many outputs")?);
+    if site.node().input(1).is_some() {
+        return Ok(());
+    }
+    let outputs = site.node().outputs().len();
+    let count = i64::try_from(outputs).map_err(|_| "it has too many outputs")?;
+    let dims = site.graph.ty(site.input(0)?).dims().unwrap_or_default();
+    let axis = site.node().int("axis").unwrap_or(0);
+    let axis = if axis < 0 { axis + dims.len() as i64 } else { axis };
+    match usize::try_from(axis).ok().and_then(|axis| dims.get(axis)) {
+        Some(0) => site.set_constant(patch, 1, "split", Tensor::vector(&vec![0i64; outputs])),
+        _ => patch.set_attribute(site.id, "num_outputs", count),
     }
     Ok(())
 }

@@ -286,3 +286,15 @@ fn versions_are_only_raised_to_known_ones() {
     let mut model = parse(&source);
     assert_eq!(ConvertOpset { target: 12 }.convert(&mut model), Ok::<_, ConvertError>(0));
 }
+
+#[test]
+fn empty_parts_are_given_by_their_sizes() {
+    let source = opset(13, "g (float[0,2] x) => (float[0,2] y) { y = Split <axis = 0> (x) }");
+    assert_snapshot!(converted(18, &source), @r"
+    g (float[0,2] x) => (float[0,2] y)
+    <int64[1] y_split = {0}>
+    {
+        y = Split <axis = 0> (x, y_split)
+    }
+    ");
+}

@@ -1,5 +1,5 @@
 //! `Gelu` of ONNX's own domain.
-use super::GeluSite;
+use super::{GeluSite, require_kernel};
 use crate::{OrSkip, PassInfo, Rule, Skip};
 use lapidary_ir::{Graph, NewNode, NodeId, Patch};
 
@@ -43,6 +43,7 @@ impl Rule for FuseGelu {
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
         let site = GeluSite::find(graph, root)?;
+        require_kernel(graph, site.x)?;
         let y = graph[root].output(0).or_no_match()?;
         let mut gelu = NewNode::new("Gelu").named(graph[root].name.clone()).input(site.x);
         if site.tanh {

@@ -3,6 +3,7 @@ use super::super::product::Product;
 use super::super::region::require_closed;
 use super::super::scalar;
 use super::hard_gate::HardGate;
+use super::require_kernel;
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Graph, NewNode, NodeId, Patch, ValueId};
 
@@ -54,6 +55,7 @@ impl Rule for FuseHardSwish {
         let near = |found, expected| scalar::is_near(found, expected, graph.ty(gate.x).elem_type);
         let line = near(gate.alpha, 1.0 / 6.0) && near(gate.beta, 0.5);
         require(line, "the gate is not that of HardSwish")?;
+        require_kernel(graph, gate.x)?;
         require_closed(graph, root, &[gate.x])?;
 
         let node = NewNode::new("HardSwish").named(graph[root].name.clone()).input(gate.x);
@@ -130,6 +132,22 @@ mod tests {
         assert_snapshot!(rewrite(&FuseHardSwish {}, source), @r"
         fuse-hard-swish: 0 rewrites
         skipped 1: an intermediate value is read elsewhere
+        unchanged
+        ");
+    }
+
+    #[test]
+    fn keeps_doubles() {
+        let source = "
+            g (double[2,4] x) => (double[2,4] y)
+            {
+                gate = HardSigmoid <alpha = 0.16666667, beta = 0.5> (x)
+                y = Mul(gate, x)
+            }
+        ";
+        assert_snapshot!(rewrite(&FuseHardSwish {}, source), @r"
+        fuse-hard-swish: 0 rewrites
+        skipped 1: ONNX Runtime has no such operator of doubles
         unchanged
         ");
     }

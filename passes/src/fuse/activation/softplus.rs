@@ -1,6 +1,7 @@
 //! `Softplus`.
 use super::super::region::require_closed;
 use super::super::scalar;
+use super::require_kernel;
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
 use lapidary_ir::{Graph, NewNode, NodeId, Patch};
 
@@ -48,6 +49,7 @@ impl Rule for FuseSoftplus {
         let (power, one) = scalar::either(graph, sum).or_no_match()?;
         let x = graph[made_by(power, "Exp")?].input(0).or_no_match()?;
         require(one == 1.0, "the summand is not 1")?;
+        require_kernel(graph, x)?;
         require_closed(graph, root, &[x])?;
 
         let y = graph[root].output(0).or_no_match()?;
