@@ -56,6 +56,10 @@ PACKED = (
 )
 NO_KERNEL = "ONNX Runtime has no kernel for an operator in the opset convert-opset was asked for"
 EMPTY_SPLIT = "ONNX Runtime splits an empty dimension before opset 18, and refuses to from then on"
+WINDOW = (
+    "ONNX Runtime pools a window larger than its input, of which the specification says that nothing comes out, and from opset 19 "
+    "on divides by less; onnx.reference computes the same for both models"
+)
 ILL_CONDITIONED = "the original itself moves as far when its inputs move by a unit in the last place"
 
 # How often the original is asked what rounding does to it, and how many times that a difference may be.
@@ -123,6 +127,9 @@ class Case:
             if not problem or self.is_float16_only(changed, feeds, exact):
                 continue
             if exact and not self.compared(expected, found, False) and self.is_packing_only(changed, feeds):
+                continue
+            pools = any(node.op_type == "AveragePool" for node in changed.graph.node)
+            if pools and opset(self.model) != opset(changed) and self.is_same_elsewhere(changed, feeds, exact, WINDOW):
                 continue
             if not exact and self.is_ill_conditioned(feeds, expected, found):
                 continue

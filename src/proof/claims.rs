@@ -1,4 +1,5 @@
 //! Which values are claimed to be the same, and which of them proofs may rest on.
+use super::range::Range;
 use lapidary_ir::schema;
 use lapidary_ir::{
     Dim, ElemType, Graph, Model, Node, Number, Numbering, Tensor, ValueId, ValueType,
@@ -8,8 +9,8 @@ use std::sync::Arc;
 /// What stands for a claimed value where others rest on it.
 #[derive(Debug, Clone)]
 pub(super) enum Rest {
-    /// Random numbers of that type.
-    Random(ValueType),
+    /// Random numbers of that type and range.
+    Random(ValueType, Range),
     /// Its data in the model where it is an initializer.
     Constant(Arc<Tensor>),
 }
@@ -39,6 +40,7 @@ impl<'a> Claims<'a> {
         let constant = [constants(&original.graph), constants(&changed.graph)];
         let none = |model: &Model| vec![None; model.graph.value_bound()];
         let of = [none(original), none(changed)];
+        let ranges = Range::of(&original.graph);
         let mut claims = Self { models, claims: Vec::new(), of, constant };
         for (b, value) in changed.graph.values() {
             let Some(a) = original.graph.find(value.name()) else { continue };
@@ -49,7 +51,10 @@ impl<'a> Claims<'a> {
             }
             let rest = match made {
                 [true, true] if claims.depends_on_nothing([a, b]) => None,
-                [true, true] => floats(original.graph.ty(a), value.ty()).map(Rest::Random),
+                [true, true] => {
+                    let random = |ty| Rest::Random(ty, ranges[a.index()]);
+                    floats(original.graph.ty(a), value.ty()).map(random)
+                }
                 [true, false] => value.constant().cloned().map(Rest::Constant),
                 [false, true] => original.graph.constant(a).cloned().map(Rest::Constant),
                 [false, false] => None,

@@ -116,7 +116,7 @@ impl Bench {
         let given = |id: ValueId| leaves.get(graph.value(id).name()).cloned().map(Boundary::Input);
         let boundary = |id: ValueId| match claims.rested_on(side, id) {
             Some((_, Rest::Constant(tensor))) => Some(Boundary::Initializer(tensor.clone())),
-            Some((_, Rest::Random(ty))) => {
+            Some((_, Rest::Random(ty, _))) => {
                 Some(given(id).unwrap_or_else(|| Boundary::Input(ty.clone())))
             }
             None if graph.value(id).is_input() => given(id),
@@ -126,7 +126,12 @@ impl Bench {
             regions.iter().map(|region| claims.value(region.claim, side)).collect();
         let part = claims.models[side].extract_between(&outputs, &boundary);
         let random = RandomInputs { seed: self.seed, ..RandomInputs::default() };
-        let inputs = random.generate_missing(&part, numbers)?;
+        let mut inputs = random.generate_missing(&part, numbers)?;
+        for (name, range) in regions.iter().flat_map(|region| region.ranges()) {
+            if let Some(tensor) = inputs.get_mut(name) {
+                *tensor = range.moved(tensor.clone());
+            }
+        }
         let options = RunOptions { optimize: false, ..RunOptions::default() };
         Runner::new(&part, &options)?.run(&inputs)
     }

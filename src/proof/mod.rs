@@ -19,6 +19,7 @@
 //! left in the end is for the execution of the whole models to decide.
 mod claims;
 mod execute;
+mod range;
 mod regions;
 #[cfg(test)]
 mod tests;
@@ -83,7 +84,7 @@ pub struct ProofOptions {
 
 impl Default for ProofOptions {
     fn default() -> Self {
-        Self { limit: 256 << 20, together: 8 << 20 }
+        Self { limit: 256 << 20, together: 2 << 20 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What has to be executed: for every claim not proved by construction, the nodes of both models
 //! between it and the claims it rests on.
 use super::claims::{Claims, Rest};
+use super::range::Range;
 use lapidary_ir::{Dim, Graph, Node, ValueId, ValueType, schema};
 use std::collections::BTreeMap;
 
@@ -51,6 +52,8 @@ pub(super) struct Leaf {
     ty: ValueType,
     /// Fewer rows and columns that do as well.
     cropped: Option<Vec<Dim>>,
+    /// Its numbers.
+    range: Range,
 }
 
 impl Leaf {
@@ -78,6 +81,12 @@ impl Region {
             true => Some("what it depends on overlaps too much with what others depend on"),
             false => (self.bytes > limit).then_some("larger than --verify-limit"),
         }
+    }
+
+    /// The given values whose numbers are not any number.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (&str, Range)> {
+        let limited = self.leaves.iter().filter(|(_, leaf)| leaf.range != Range::ALL);
+        limited.map(|(name, leaf)| (name.as_str(), leaf.range))
     }
 
     pub(super) fn is_cropped(&self) -> bool {
@@ -196,8 +205,9 @@ impl Part {
     fn rest(&mut self, name: &str, claim: u32, rest: &Rest) {
         self.rests.push(claim);
         match rest {
-            Rest::Random(ty) => {
-                self.leaves.entry(name.to_owned()).or_insert_with(|| Leaf::whole(ty.clone()));
+            Rest::Random(ty, range) => {
+                let leaf = || Leaf { range: *range, ..Leaf::whole(ty.clone()) };
+                self.leaves.entry(name.to_owned()).or_insert_with(leaf);
             }
             Rest::Constant(tensor) => self.bytes += tensor.byte_len(),
         }
@@ -281,7 +291,7 @@ impl Part {
 
 impl Leaf {
     fn whole(ty: ValueType) -> Self {
-        Self { ty, cropped: None }
+        Self { ty, cropped: None, range: Range::ALL }
     }
 }
 
