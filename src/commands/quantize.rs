@@ -1,8 +1,10 @@
 //! `lapidary quantize`
 use super::{open, read_data, require_data};
-use crate::cli::Quantize;
+use crate::cli::{ActivationType, BiasType, Integers, Quantize, WeightType};
 use crate::render::{self, Progress, Road};
-use lapidary::passes::quantize::QuantizeOptions;
+use lapidary::ir::ElemType;
+use lapidary::passes::Context;
+use lapidary::passes::quantize::{BiasForm, QuantizeOptions, WeightFormat};
 use lapidary::{Error, Reference};
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
@@ -21,14 +23,20 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings = QuantizeOptions { exclude: options.exclude.clone() };
+    let settings = options.integers.settings();
+    let needed = settings.needed_opset();
+    if model.graph.opset() < needed {
+        lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
+        road.step("opset", &model)?;
+    }
     let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
     let plan = lapidary::quantize(&mut model, &data, &settings)?;
     drop(calibrating);
     if let Some(name) = plan.unknown_exclusions.first() {
         return Err(Error::Usage {
-            problem: format!("no node is named `{name}`"),
-            help: "--exclude takes names of nodes; `lapidary inspect --text` or Netron shows them"
+            problem: format!("no node is `{name}`"),
+            help: "--exclude takes names of nodes, op:TYPE and re:PATTERN; `lapidary inspect --text` or \
+                   Netron shows the names"
                 .to_owned(),
         });
     }
@@ -40,4 +48,43 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     road.placement(&plan, options.explain);
     render::road(&road, json);
     Ok(())
+}
+
+impl Integers {
+    /// The options of the library.
+    fn settings(&self) -> QuantizeOptions {
+        let elem_type = |activations| match activations {
+            ActivationType::Uint8 => ElemType::UINT8,
+            ActivationType::Int8 => ElemType::INT8,
+            ActivationType::Uint16 => ElemType::UINT16,
+            ActivationType::Int16 => ElemType::INT16,
+        };
+        let bits = match (self.weights, self.reduce_range) {
+            (WeightType::Int4, _) => 4,
+            (WeightType::Int8, true) => 7,
+            (WeightType::Int8, false) => 8,
+        };
+        let bias = |bias| match bias {
+            BiasType::Int32 => BiasForm::Int32,
+            BiasType::Float => BiasForm::Float,
+        };
+        QuantizeOptions {
+            target: self.target,
+            activations: self.activations.map(elem_type),
+            symmetric: match (self.symmetric, self.asymmetric) {
+                (true, _) => Some(true),
+                (_, true) => Some(false),
+                _ => None,
+            },
+            power_of_two: self.power_of_two,
+            weights: WeightFormat {
+                bits,
+                per_channel: !self.per_tensor,
+                power_of_two: self.power_of_two,
+            },
+            bias: self.bias.map(bias),
+            exclude: self.exclude.clone(),
+            keep_first_last: self.keep_first_last,
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Carries out a plan.
-use super::plan::{QuantizationPlan, Reader, ValueQuantization};
+use super::plan::{QuantizationPlan, Reader, ValueQuantization, WeightQuantization};
+use super::range::Parameters;
 use super::static_qdq::QuantizeStaticQdq;
-use super::weight::{quantize_bias, quantize_weights};
+use super::weight::{integers, quantize_bias, quantize_operand, quantize_weights, zero_weights};
 use crate::PassError;
 use lapidary_ir::{Graph, Model, NewNode, NodeId, Operand, Patch, Port, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,13 +31,13 @@ impl QuantizationPlan {
         let mut names = NodeNames::new(graph);
         for weights in &self.weights {
             let tensor = graph.find(&weights.name).and_then(|id| graph.constant(id));
-            let quantized =
-                tensor.and_then(|tensor| quantize_weights(tensor, weights.axis, &weights.scales));
-            let Some(quantized) = quantized else { continue };
-            let zero_point = Tensor::vector(&vec![0i8; weights.scales.len()]);
-            let node =
-                dequantize(&mut patch, &mut names, &weights.name, quantized, &weights.scales)
-                    .attribute("axis", weights.axis as i64);
+            let WeightQuantization { name, axis, format, scales, .. } = weights;
+            let quantized = tensor.and_then(|tensor| {
+                let quantized = quantize_weights(tensor, *axis, scales, *format)?;
+                Some((quantized, zero_weights(scales.len(), *axis, *format)?))
+            });
+            let Some((quantized, zero_point)) = quantized else { continue };
+            let node = dequantize(&mut patch, &mut names, name, quantized, scales, *axis);
             let zero_point = patch.initializer(format!("{}_zero_point", weights.name), zero_point);
             let dequantized = patch.node(node.input(zero_point));
             for reader in &weights.readers {
@@ -49,10 +50,24 @@ impl QuantizationPlan {
             else {
                 continue;
             };
-            let node = dequantize(&mut patch, &mut names, &bias.name, quantized, &bias.scales)
-                .attribute("axis", 0);
+            let axis = (bias.scales.len() > 1 || quantized.len() == 1).then_some(0);
+            let node =
+                dequantize(&mut patch, &mut names, &bias.name, quantized, &bias.scales, axis);
             let dequantized = patch.node(node);
             read(&mut patch, graph, &bias.reader, dequantized);
+        }
+        for constant in &self.operands {
+            let tensor = graph.find(&constant.name).and_then(|id| graph.constant(id));
+            let quantized = tensor.and_then(|tensor| quantize_operand(tensor, constant.parameters));
+            let Some(quantized) = quantized else { continue };
+            let scales = [constant.parameters.scale];
+            let node = dequantize(&mut patch, &mut names, &constant.name, quantized, &scales, None);
+            let zero_point = zero_point(constant.parameters);
+            let zero_point = patch.initializer(format!("{}_zero_point", constant.name), zero_point);
+            let dequantized = patch.node(node.input(zero_point));
+            for reader in &constant.readers {
+                read(&mut patch, graph, reader, dequantized);
+            }
         }
         patch
     }
@@ -144,7 +159,11 @@ impl Pairs {
         let owner = value.shares.as_ref().unwrap_or(&value.name);
         let (scale, zero_point) = *self.parameters.entry(owner.clone()).or_insert_with(|| {
             let scale = patch.initializer(format!("{owner}_scale"), Tensor::scalar(value.scale));
-            let zero_point = Tensor::scalar(value.zero_point as u8);
+            let zero_point = zero_point(Parameters {
+                scale: value.scale,
+                zero_point: value.zero_point as i32,
+                elem_type: value.elem_type,
+            });
             (scale, patch.initializer(format!("{owner}_zero_point"), zero_point))
         });
         let mut operand = operand;
@@ -156,6 +175,11 @@ impl Pairs {
         }
         operand
     }
+}
+
+/// A zero point in the type of the integers.
+fn zero_point(parameters: Parameters) -> Tensor {
+    integers(&[], &[parameters.zero_point], parameters.elem_type)
 }
 
 /// The names of nodes, which must differ.
@@ -175,17 +199,25 @@ impl NodeNames {
     }
 }
 
-/// A `DequantizeLinear` of a constant per channel, without zero point and axis.
+/// A `DequantizeLinear` of a constant, per channel of `axis` if there is one, without zero point.
 fn dequantize(
     patch: &mut Patch,
     names: &mut NodeNames,
     name: &str,
     quantized: Tensor,
     scales: &[f32],
+    axis: Option<usize>,
 ) -> NewNode {
     let quantized = patch.initializer(format!("{name}_quantized"), quantized);
-    let scale = patch.initializer(format!("{name}_scale"), Tensor::vector(scales));
-    let node = NewNode::new("DequantizeLinear").input(quantized).input(scale);
+    let scale = match axis {
+        Some(_) => Tensor::vector(scales),
+        None => Tensor::scalar(scales[0]),
+    };
+    let scale = patch.initializer(format!("{name}_scale"), scale);
+    let mut node = NewNode::new("DequantizeLinear").input(quantized).input(scale);
+    if let Some(axis) = axis {
+        node = node.attribute("axis", axis as i64);
+    }
     let name = format!("{name}_DequantizeLinear");
     node.output_name(format!("{name}_Output")).named(names.fresh(name))
 }

@@ -1,5 +1,5 @@
 //! The ranges of values, from running the model on samples.
-use super::range::{Parameters, Range, RangeError};
+use super::range::Range;
 use lapidary_exec::{ExecError, Inputs, RunOptions, Runner, Statistics};
 use lapidary_ir::{Dim, Graph, Model, Tensor, ValueId};
 use std::collections::BTreeMap;
@@ -12,17 +12,6 @@ const BATCH: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
     ranges: BTreeMap<String, Range>,
-}
-
-/// Why a value can't be quantized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoParameters {
-    /// It was not computed on the samples, or is not of a floating-point type.
-    #[error("was not observed")]
-    NotObserved,
-    /// What was observed has no scale.
-    #[error(transparent)]
-    Range(#[from] RangeError),
 }
 
 impl Calibration {
@@ -55,14 +44,6 @@ impl Calibration {
     #[must_use]
     pub fn range(&self, value: &str) -> Option<Range> {
         self.ranges.get(value).copied()
-    }
-
-    /// The quantization parameters of a value.
-    ///
-    /// # Errors
-    /// When its range is not known or has no scale.
-    pub fn parameters(&self, value: &str) -> Result<Parameters, NoParameters> {
-        Ok(self.range(value).ok_or(NoParameters::NotObserved)?.parameters()?)
     }
 }
 
@@ -182,7 +163,8 @@ mod tests {
     #[test]
     fn a_number_that_is_not_finite_makes_the_range_infinite() {
         let found = ranges("N", &[1.0, f32::NAN, 0.0, 1.0]);
-        assert_eq!(found.parameters("x"), Err(NoParameters::Range(RangeError::NotFinite)));
+        let x = found.range("x").expect("it was observed");
+        assert_eq!((x.min, x.max), (f32::NEG_INFINITY, f32::INFINITY));
     }
 
     #[test]

@@ -11,21 +11,26 @@ mod placement;
 mod plan;
 mod planner;
 mod range;
+mod select;
+mod settings;
 mod static_qdq;
+mod target;
 #[cfg(test)]
 mod testing;
 mod weight;
 
-pub use calibration::{Calibration, NoParameters};
+pub use calibration::Calibration;
 pub use plan::{
-    BiasQuantization, NodePlacement, QuantizationPlan, QuantizeOptions, Reader, ValueQuantization,
-    WeightQuantization,
+    BiasQuantization, ConstantQuantization, NodePlacement, QuantizationPlan, Reader,
+    ValueQuantization, WeightQuantization,
 };
-pub use range::{Parameters, Range, RangeError};
+pub use range::{IntegerFormat, Parameters, Range, RangeError};
+pub use select::{InvalidPattern, NodeSelector};
+pub use settings::QuantizeOptions;
 pub use static_qdq::QuantizeStaticQdq;
+pub use target::{BiasForm, Target, UnknownTarget};
+pub use weight::WeightFormat;
 
 /// The passes of this verb, in documentation order. As registered, without calibration, they quantize nothing.
-pub const PASSES: &[&dyn Pass] = &[&QuantizeStaticQdq {
-    calibration: Calibration::EMPTY,
-    options: QuantizeOptions { exclude: Vec::new() },
-}];
+pub const PASSES: &[&dyn Pass] =
+    &[&QuantizeStaticQdq { calibration: Calibration::EMPTY, options: QuantizeOptions::DEFAULT }];

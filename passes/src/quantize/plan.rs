@@ -1,6 +1,10 @@
 //! What becomes integers, decided before anything is changed.
 use super::calibration::Calibration;
 use super::planner::Planner;
+use super::range::Parameters;
+use super::settings::QuantizeOptions;
+use super::target::Target;
+use super::weight::WeightFormat;
 use lapidary_ir::{ElemType, Graph, Model, NodeId};
 use std::fmt;
 
@@ -10,16 +14,14 @@ const PER_CHANNEL_OPSET: i64 = 13;
 /// The version of the format that came with it.
 const PER_CHANNEL_IR_VERSION: i64 = 7;
 
-/// What the caller decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QuantizeOptions {
-    /// Nodes that stay as they are, by name; a node without a name goes by that of its first output.
-    pub exclude: Vec<String>,
-}
+/// The operator set and version of the format that brought integers of 4 and of 16 bits.
+const OTHER_WIDTHS: (i64, i64) = (21, 10);
 
 /// Which nodes of a graph run on integers, and with which scales.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuantizationPlan {
+    /// Whom it is for.
+    pub target: Target,
     /// Every node of the main graph, in topological order.
     pub nodes: Vec<NodePlacement>,
     /// The values that are quantized and dequantized once where they are made.
@@ -28,7 +30,9 @@ pub struct QuantizationPlan {
     pub weights: Vec<WeightQuantization>,
     /// The constants stored as `int32`.
     pub biases: Vec<BiasQuantization>,
-    /// Names in [`QuantizeOptions::exclude`] that no node has.
+    /// The constants stored like activations.
+    pub operands: Vec<ConstantQuantization>,
+    /// What [`QuantizeOptions::exclude`] names and no node is.
     pub unknown_exclusions: Vec<String>,
 }
 
@@ -64,13 +68,15 @@ pub struct ValueQuantization {
     pub shares: Option<String>,
 }
 
-/// How weights are quantized: symmetric, per channel.
+/// How weights are quantized: symmetric, with a scale per channel or one for all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightQuantization {
     /// The initializer.
     pub name: String,
-    /// The axis of the channels.
-    pub axis: usize,
+    /// The axis of the channels; none if one scale is for all.
+    pub axis: Option<usize>,
+    /// The integers.
+    pub format: WeightFormat,
     /// The scale of every channel.
     pub scales: Vec<f32>,
     /// Who reads the integers.
@@ -82,10 +88,21 @@ pub struct WeightQuantization {
 pub struct BiasQuantization {
     /// The initializer.
     pub name: String,
-    /// The scale of every channel.
+    /// The scale of every channel, or the one of all.
     pub scales: Vec<f32>,
     /// Who reads the integers.
     pub reader: Reader,
+}
+
+/// How a constant next to activations is quantized: as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConstantQuantization {
+    /// The initializer.
+    pub name: String,
+    /// Scale, zero point and type.
+    pub parameters: Parameters,
+    /// Who reads the integers.
+    pub readers: Vec<Reader>,
 }
 
 /// An input of a node.
@@ -98,28 +115,30 @@ pub struct Reader {
 }
 
 impl QuantizationPlan {
-    /// Decides what becomes integers in a model whose types are inferred; nothing if its version of the
+    /// Decides what becomes integers in a model whose types are inferred; nothing if its operator set or its version of the
     /// format is too old.
     #[must_use]
     pub fn of_model(model: &Model, calibration: &Calibration, options: &QuantizeOptions) -> Self {
         let found = model.ir_version();
-        if found >= PER_CHANNEL_IR_VERSION {
+        let (what, _, needed) = needs(options);
+        if found >= needed {
             return Self::new(&model.graph, calibration, options);
         }
-        let unknown_exclusions = unknown(&model.graph, &options.exclude);
-        let needed = format!("needs IR version {PER_CHANNEL_IR_VERSION}, the model has {found}");
-        let reason = format!("per-axis DequantizeLinear {needed}");
-        Self { unknown_exclusions, ..Self::refused(&model.graph, &reason) }
+        let reason = format!("{what} needs IR version {needed}, the model has {found}");
+        Self {
+            unknown_exclusions: options.unknown(&model.graph),
+            ..Self::refused(&model.graph, &reason)
+        }
     }
 
     /// Decides what becomes integers in a graph whose types are inferred.
     #[must_use]
     pub fn new(graph: &Graph, calibration: &Calibration, options: &QuantizeOptions) -> Self {
-        let plan = match refusal(graph) {
+        let plan = match refusal(graph, options) {
             Some(reason) => Self::refused(graph, &reason),
             None => Planner::new(graph, calibration, options).plan(),
         };
-        Self { unknown_exclusions: unknown(graph, &options.exclude), ..plan }
+        Self { unknown_exclusions: options.unknown(graph), ..plan }
     }
 
     fn refused(graph: &Graph, reason: &str) -> Self {
@@ -141,13 +160,23 @@ impl QuantizationPlan {
     }
 }
 
+/// What the integers asked for are called, and the operator set and version of the format they need.
+pub(super) fn needs(options: &QuantizeOptions) -> (&'static str, i64, i64) {
+    let (opset, ir_version) = OTHER_WIDTHS;
+    if options.weights.bits == 4 {
+        return ("int4", opset, ir_version);
+    }
+    match options.activations().elem_type {
+        ElemType::INT16 | ElemType::UINT16 => ("an activation of 16 bits", opset, ir_version),
+        _ => ("per-axis DequantizeLinear", PER_CHANNEL_OPSET, PER_CHANNEL_IR_VERSION),
+    }
+}
+
 /// Why a graph as a whole stays as it is.
-fn refusal(graph: &Graph) -> Option<String> {
-    let opset = graph.opset();
-    if opset < PER_CHANNEL_OPSET {
-        return Some(format!(
-            "per-axis DequantizeLinear needs opset {PER_CHANNEL_OPSET}, the model has {opset}"
-        ));
+fn refusal(graph: &Graph, options: &QuantizeOptions) -> Option<String> {
+    let (opset, (what, needed, _)) = (graph.opset(), needs(options));
+    if opset < needed {
+        return Some(format!("{what} needs opset {needed}, the model has {opset}"));
     }
     let quantized = graph.nodes().any(|(_, node)| {
         let op_type = node.op_type.as_str();
@@ -157,11 +186,6 @@ fn refusal(graph: &Graph) -> Option<String> {
             || op_type.ends_with("Integer")
     });
     quantized.then(|| "the model is already quantized".to_owned())
-}
-
-fn unknown(graph: &Graph, names: &[String]) -> Vec<String> {
-    let known = |name: &&String| graph.nodes().any(|(_, node)| node.label(graph) == name.as_str());
-    names.iter().filter(|name| !known(name)).cloned().collect()
 }
 
 impl NodePlacement {
@@ -195,22 +219,30 @@ impl fmt::Display for QuantizationPlan {
                 }
             }
         }
-        for WeightQuantization { name, axis, scales, readers: _ } in &self.weights {
+        for WeightQuantization { name, axis, format, scales, readers: _ } in &self.weights {
             let (least, most) = ends(scales);
-            writeln!(f, "weights `{name}`: int8, axis {axis}, scales {least} to {most}")?;
+            write!(f, "weights `{name}`: {format}, ")?;
+            match axis {
+                Some(axis) => writeln!(f, "axis {axis}, scales {least} to {most}")?,
+                None => writeln!(f, "scale {least}")?,
+            }
         }
         for BiasQuantization { name, scales, reader: _ } in &self.biases {
             let (least, most) = ends(scales);
             writeln!(f, "bias `{name}`: int32, scales {least} to {most}")?;
         }
+        for ConstantQuantization { name, parameters, readers: _ } in &self.operands {
+            let Parameters { scale, zero_point, elem_type } = parameters;
+            writeln!(f, "constant `{name}`: {elem_type}, scale {scale}, zero point {zero_point}")?;
+        }
         for name in &self.unknown_exclusions {
-            writeln!(f, "no node is called `{name}`")?;
+            writeln!(f, "no node is `{name}`")?;
         }
         Ok(())
     }
 }
 
-fn ends(scales: &[f32]) -> (f32, f32) {
+pub(super) fn ends(scales: &[f32]) -> (f32, f32) {
     scales
         .iter()
         .fold((f32::INFINITY, 0.0), |(least, most), &scale| (least.min(scale), most.max(scale)))

@@ -1,21 +1,78 @@
 //! Constants as signed integers: weights per channel, biases.
-use lapidary_ir::Tensor;
-
-/// The largest magnitude of a quantized weight: symmetric, so −128 is left out.
-const WEIGHT_STEPS: f32 = 127.0;
+use super::range::{IntegerFormat, Parameters};
+use lapidary_ir::{ElemType, Tensor};
+use std::fmt;
 
 /// The largest magnitude of a quantized bias. The other half of the 32 bits is for the products added to it.
 const BIAS_STEPS: f64 = (1u32 << 30) as f64;
 
-/// Per channel of `axis`, the scale of symmetric `int8` weights:
+/// The integers of weights, symmetric around 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightFormat {
+    /// How many bits are used: 8 of `int8`, or 7 where a runtime adds two products in 16 bits (x86 without VNNI); 4 of `int4`.
+    pub bits: u8,
+    /// Whether every output channel has a scale of its own.
+    pub per_channel: bool,
+    /// Whether scales are powers of two.
+    pub power_of_two: bool,
+}
+
+impl Default for WeightFormat {
+    fn default() -> Self {
+        Self::INT8
+    }
+}
+
+impl WeightFormat {
+    /// `int8` with a scale per channel.
+    pub const INT8: Self = Self { bits: 8, per_channel: true, power_of_two: false };
+
+    /// The type the integers are stored in.
+    #[must_use]
+    pub fn elem_type(self) -> ElemType {
+        if self.bits > 4 { ElemType::INT8 } else { ElemType::INT4 }
+    }
+
+    /// The largest magnitude: 127, 63 or 7, so that every number has its opposite.
+    #[must_use]
+    pub fn steps(self) -> f32 {
+        ((1u32 << (self.bits - 1)) - 1) as f32
+    }
+
+    /// The axis of the scales, where `channels` is that of the output channels.
+    #[must_use]
+    pub fn axis(self, channels: usize) -> Option<usize> {
+        self.per_channel.then_some(channels)
+    }
+
+    /// A scale that is allowed, not smaller than `scale`.
+    #[must_use]
+    pub fn round_up(self, scale: f32) -> f32 {
+        if self.power_of_two { scale.log2().ceil().exp2() } else { scale }
+    }
+}
+
+impl fmt::Display for WeightFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bits {
+            4 | 8 => write!(f, "{}", self.elem_type()),
+            bits => write!(f, "{} of {bits} bits", self.elem_type()),
+        }
+    }
+}
+
+/// Per channel of `axis`, or for all without one, the scale of symmetric weights:
 ///
-/// scale = max |w| / 127.
+/// scale = max |w| / (2ᵇ⁻¹ − 1).
 ///
 /// A channel without weights other than 0 takes the largest scale of the others, or 1. None when the weights
 /// are no `float` numbers, all finite, at least one.
-pub(super) fn channel_scales(weights: &Tensor, axis: usize) -> Option<Vec<f32>> {
-    let channels = usize::try_from(*weights.dims().get(axis)?).ok()?;
-    let inner: usize = weights.dims()[axis + 1..].iter().map(|&dim| dim as usize).product();
+pub(super) fn channel_scales(
+    weights: &Tensor,
+    axis: Option<usize>,
+    format: WeightFormat,
+) -> Option<Vec<f32>> {
+    let (channels, inner) = blocks(weights, axis)?;
     let numbers = weights.to_vec::<f32>()?;
     if numbers.is_empty() || !numbers.iter().all(|number| number.is_finite()) {
         return None;
@@ -25,7 +82,7 @@ pub(super) fn channel_scales(weights: &Tensor, axis: usize) -> Option<Vec<f32>> 
         let largest = &mut largest[block % channels];
         *largest = numbers.iter().fold(*largest, |most, number| most.max(number.abs()));
     }
-    let scale = |&largest: &f32| (largest / WEIGHT_STEPS).max(f32::MIN_POSITIVE);
+    let scale = |&largest: &f32| format.round_up(largest / format.steps()).max(f32::MIN_POSITIVE);
     let used = largest.iter().copied().reduce(f32::max).filter(|&most| most > 0.0);
     let unused = used.as_ref().map_or(1.0, scale);
     Some(largest.iter().map(|most| if *most > 0.0 { scale(most) } else { unused }).collect())
@@ -44,24 +101,89 @@ pub(super) fn least_weight_scale(bias: f32, input_scale: f32) -> f32 {
     for_bias.max(for_product) as f32
 }
 
-/// The weights as `int8`, each channel of `axis` in steps of its scale.
-pub(super) fn quantize_weights(weights: &Tensor, axis: usize, scales: &[f32]) -> Option<Tensor> {
-    let inner: usize = weights.dims().get(axis + 1..)?.iter().map(|&dim| dim as usize).product();
+/// The channels along `axis`, and how many numbers in a row are of one of them.
+fn blocks(weights: &Tensor, axis: Option<usize>) -> Option<(usize, usize)> {
+    let Some(axis) = axis else { return Some((1, weights.len().max(1))) };
+    let channels = usize::try_from(*weights.dims().get(axis)?).ok()?;
+    Some((channels, weights.dims()[axis + 1..].iter().map(|&dim| dim as usize).product()))
+}
+
+/// The weights as integers, each channel of `axis` in steps of its scale.
+pub(super) fn quantize_weights(
+    weights: &Tensor,
+    axis: Option<usize>,
+    scales: &[f32],
+    format: WeightFormat,
+) -> Option<Tensor> {
+    let (_, inner) = blocks(weights, axis)?;
+    let steps = format.steps();
     let numbers = weights.to_vec::<f32>()?;
     let mut quantized = Vec::with_capacity(numbers.len());
     for (block, numbers) in numbers.chunks_exact(inner).enumerate() {
         let scale = scales[block % scales.len()];
-        quantized.extend(numbers.iter().map(|number| {
-            (number / scale).round_ties_even().clamp(-WEIGHT_STEPS, WEIGHT_STEPS) as i8
-        }));
+        quantized.extend(
+            numbers
+                .iter()
+                .map(|number| (number / scale).round_ties_even().clamp(-steps, steps) as i8),
+        );
     }
-    Some(Tensor::new(weights.dims(), &quantized))
+    match format.elem_type() {
+        ElemType::INT4 => pack_int4(weights.dims(), &quantized),
+        _ => Some(Tensor::new(weights.dims(), &quantized)),
+    }
+}
+
+/// A constant in the integers of activations: q = clamp(round(x / scale) + zero point).
+pub(super) fn quantize_operand(tensor: &Tensor, parameters: Parameters) -> Option<Tensor> {
+    let numbers = tensor.to_vec::<f32>()?;
+    let Parameters { scale, zero_point, elem_type } = parameters;
+    let (low, high) = IntegerFormat { elem_type, ..IntegerFormat::UINT8 }.limits();
+    let quantized = numbers.iter().map(|number| {
+        ((number / scale).round_ties_even() as i32).saturating_add(zero_point).clamp(low, high)
+    });
+    Some(integers(tensor.dims(), &quantized.collect::<Vec<i32>>(), elem_type))
+}
+
+/// Numbers in one of the types of activations.
+pub(super) fn integers(dims: &[i64], numbers: &[i32], elem_type: ElemType) -> Tensor {
+    macro_rules! tensor {
+        ($ty:ty) => {
+            Tensor::new(dims, &numbers.iter().map(|&number| number as $ty).collect::<Vec<$ty>>())
+        };
+    }
+    match elem_type {
+        ElemType::INT8 => tensor!(i8),
+        ElemType::INT16 => tensor!(i16),
+        ElemType::UINT16 => tensor!(u16),
+        _ => tensor!(u8),
+    }
+}
+
+/// The zero points of `channels` channels, or the one without an axis.
+pub(super) fn zero_weights(
+    channels: usize,
+    axis: Option<usize>,
+    format: WeightFormat,
+) -> Option<Tensor> {
+    let dims: &[i64] = if axis.is_some() { &[channels as i64] } else { &[] };
+    match format.elem_type() {
+        ElemType::INT4 => pack_int4(dims, &vec![0; channels]),
+        _ => Some(Tensor::new(dims, &vec![0i8; channels])),
+    }
+}
+
+/// Two integers of 4 bits in a byte, the first in the low half (onnx.proto, `TensorProto.raw_data`).
+fn pack_int4(dims: &[i64], numbers: &[i8]) -> Option<Tensor> {
+    let half = |number: i8| (number & 0xf).cast_unsigned();
+    let byte = |pair: &[i8]| half(pair[0]) | (pair.get(1).copied().map_or(0, half) << 4);
+    let bytes: Vec<u8> = numbers.chunks(2).map(byte).collect();
+    Tensor::from_bytes(ElemType::INT4, dims.to_vec(), bytes.into()).ok()
 }
 
 /// A bias as `int32`, each entry in steps of its scale.
 pub(super) fn quantize_bias(bias: &Tensor, scales: &[f32]) -> Option<Tensor> {
     let numbers = bias.to_vec::<f32>()?;
-    let entries = numbers.iter().zip(scales);
+    let entries = numbers.iter().zip(scales.iter().cycle());
     let quantized: Vec<i32> = entries
         .map(|(&number, &scale)| (f64::from(number) / f64::from(scale)).round_ties_even() as i32)
         .collect();
@@ -72,36 +194,43 @@ pub(super) fn quantize_bias(bias: &Tensor, scales: &[f32]) -> Option<Tensor> {
 mod tests {
     use super::*;
 
+    const INT8: WeightFormat = WeightFormat::INT8;
+
     #[test]
     fn every_channel_has_its_own_scale() {
         let weights = Tensor::new(&[2, 2], &[1.27f32, -0.5, 2.0, -254.0]);
-        let scales = channel_scales(&weights, 0).expect("it has scales");
+        let scales = channel_scales(&weights, Some(0), INT8).expect("it has scales");
         assert_eq!(scales, [1.27f32 / 127.0, 2.0]);
-        let quantized = quantize_weights(&weights, 0, &scales).expect("they are floats");
+        let quantized =
+            quantize_weights(&weights, Some(0), &scales, INT8).expect("they are floats");
         assert_eq!(quantized.to_vec::<i8>(), Some(vec![127, -50, 1, -127]));
     }
 
     #[test]
     fn channels_may_be_columns() {
         let weights = Tensor::new(&[2, 2], &[127.0f32, 0.5, -1.0, 254.0]);
-        assert_eq!(channel_scales(&weights, 1), Some(vec![1.0, 2.0]));
-        let quantized = quantize_weights(&weights, 1, &[1.0, 2.0]).expect("they are floats");
+        assert_eq!(channel_scales(&weights, Some(1), INT8), Some(vec![1.0, 2.0]));
+        let quantized =
+            quantize_weights(&weights, Some(1), &[1.0, 2.0], INT8).expect("they are floats");
         assert_eq!(quantized.to_vec::<i8>(), Some(vec![127, 0, -1, 127]));
     }
 
     #[test]
     fn a_channel_of_zeros_takes_the_scale_of_another() {
         let weights = Tensor::new(&[3, 1], &[127.0f32, 0.0, 254.0]);
-        assert_eq!(channel_scales(&weights, 0), Some(vec![1.0, 2.0, 2.0]));
-        assert_eq!(channel_scales(&Tensor::new(&[2, 1], &[0.0f32, 0.0]), 0), Some(vec![1.0, 1.0]));
+        assert_eq!(channel_scales(&weights, Some(0), INT8), Some(vec![1.0, 2.0, 2.0]));
+        assert_eq!(
+            channel_scales(&Tensor::new(&[2, 1], &[0.0f32, 0.0]), Some(0), INT8),
+            Some(vec![1.0, 1.0])
+        );
     }
 
     #[test]
     fn weights_that_are_no_finite_floats_have_no_scales() {
-        assert_eq!(channel_scales(&Tensor::new(&[1, 2], &[1.0, f32::NAN]), 0), None);
-        assert_eq!(channel_scales(&Tensor::new(&[1, 2], &[1i64, 2]), 0), None);
-        assert_eq!(channel_scales(&Tensor::new::<f32>(&[1, 0], &[]), 0), None);
-        assert_eq!(channel_scales(&Tensor::scalar(1.0f32), 0), None);
+        assert_eq!(channel_scales(&Tensor::new(&[1, 2], &[1.0, f32::NAN]), Some(0), INT8), None);
+        assert_eq!(channel_scales(&Tensor::new(&[1, 2], &[1i64, 2]), Some(0), INT8), None);
+        assert_eq!(channel_scales(&Tensor::new::<f32>(&[1, 0], &[]), Some(0), INT8), None);
+        assert_eq!(channel_scales(&Tensor::scalar(1.0f32), Some(0), INT8), None);
     }
 
     #[test]

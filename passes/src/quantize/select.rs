@@ -1,0 +1,89 @@
+//! Nodes by name, operator or pattern.
+use lapidary_ir::{Graph, NodeId};
+use regex::Regex;
+use std::fmt;
+use std::str::FromStr;
+
+/// Some nodes of a graph.
+#[derive(Clone, Debug)]
+pub enum NodeSelector {
+    /// The node of a name; one without goes by that of its first output.
+    Name(String),
+    /// The nodes of an operator, written `op:Conv`.
+    Operator(String),
+    /// The nodes whose names contain a match of a regular expression, written `re:^/head/`.
+    Pattern(Regex),
+}
+
+impl NodeSelector {
+    /// Whether a node is meant.
+    #[must_use]
+    pub fn selects(&self, graph: &Graph, id: NodeId) -> bool {
+        let node = &graph[id];
+        match self {
+            Self::Name(name) => node.label(graph) == name,
+            Self::Operator(op_type) => node.op_type == *op_type,
+            Self::Pattern(pattern) => pattern.is_match(node.label(graph)),
+        }
+    }
+}
+
+/// A pattern is no regular expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is no regular expression: {problem}")]
+pub struct InvalidPattern {
+    pattern: String,
+    problem: String,
+}
+
+impl FromStr for NodeSelector {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(op_type) = text.strip_prefix("op:") {
+            return Ok(Self::Operator(op_type.to_owned()));
+        }
+        let Some(pattern) = text.strip_prefix("re:") else {
+            return Ok(Self::Name(text.to_owned()));
+        };
+        let found = Regex::new(pattern);
+        found.map(Self::Pattern).map_err(|error| InvalidPattern {
+            pattern: pattern.to_owned(),
+            problem: error.to_string(),
+        })
+    }
+}
+
+impl fmt::Display for NodeSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name}"),
+            Self::Operator(op_type) => write!(f, "op:{op_type}"),
+            Self::Pattern(pattern) => write!(f, "re:{pattern}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::parse;
+
+    fn selected(text: &str) -> Vec<String> {
+        let source = "g (float[1] x) => (float[1] z) { [head_1] y = Relu(x) z = Tanh(y) }";
+        let model = parse(source);
+        let selector: NodeSelector = text.parse().expect("it is valid");
+        let nodes = model.graph.nodes().filter(|&(id, _)| selector.selects(&model.graph, id));
+        nodes.map(|(_, node)| node.op_type.clone()).collect()
+    }
+
+    #[test]
+    fn nodes_go_by_name_operator_or_pattern() {
+        assert_eq!(selected("head_1"), ["Relu"]);
+        assert_eq!(selected("z"), ["Tanh"]);
+        assert_eq!(selected("op:Tanh"), ["Tanh"]);
+        assert_eq!(selected("re:^head_\\d"), ["Relu"]);
+        assert!(selected("head").is_empty());
+        assert!("re:(".parse::<NodeSelector>().is_err());
+    }
+}

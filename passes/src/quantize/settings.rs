@@ -1,0 +1,88 @@
+//! What the caller of a quantization decides.
+use super::plan::needs;
+use super::range::IntegerFormat;
+use super::select::NodeSelector;
+use super::target::{BiasForm, Target};
+use super::weight::WeightFormat;
+use lapidary_ir::{ElemType, Graph, NodeId};
+use std::collections::BTreeSet;
+
+/// What the caller decides; what is left open is as the target wants it.
+#[derive(Clone, Debug)]
+pub struct QuantizeOptions {
+    /// Who executes the model.
+    pub target: Target,
+    /// The type of the integers of activations.
+    pub activations: Option<ElemType>,
+    /// Whether 0 is in the middle of the integers of activations.
+    pub symmetric: Option<bool>,
+    /// Whether all scales are powers of two.
+    pub power_of_two: bool,
+    /// The integers of weights.
+    pub weights: WeightFormat,
+    /// How biases are stored.
+    pub bias: Option<BiasForm>,
+    /// Nodes that stay as they are.
+    pub exclude: Vec<NodeSelector>,
+    /// Whether the products nearest to the inputs and to the outputs stay as they are.
+    pub keep_first_last: bool,
+}
+
+impl Default for QuantizeOptions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl QuantizeOptions {
+    /// Everything as ONNX Runtime on x86 wants it.
+    pub const DEFAULT: Self = Self {
+        target: Target::OnnxRuntimeX86,
+        activations: None,
+        symmetric: None,
+        power_of_two: false,
+        weights: WeightFormat::INT8,
+        bias: None,
+        exclude: Vec::new(),
+        keep_first_last: false,
+    };
+
+    /// The integers of activations.
+    #[must_use]
+    pub fn activations(&self) -> IntegerFormat {
+        let usual = self.target.profile().activations;
+        IntegerFormat {
+            elem_type: self.activations.unwrap_or(usual.elem_type),
+            symmetric: self.symmetric.unwrap_or(usual.symmetric),
+            power_of_two: self.power_of_two,
+        }
+    }
+
+    /// The operator set the integers need.
+    #[must_use]
+    pub fn needed_opset(&self) -> i64 {
+        needs(self).1
+    }
+
+    /// The nodes that stay as they are. `order` is topological.
+    pub(super) fn excluded(&self, graph: &Graph, order: &[NodeId]) -> BTreeSet<NodeId> {
+        let named =
+            |id: &&NodeId| self.exclude.iter().any(|selector| selector.selects(graph, **id));
+        let mut excluded: BTreeSet<NodeId> = order.iter().filter(named).copied().collect();
+        if self.keep_first_last {
+            let product = |id: &&NodeId| {
+                matches!(&*graph[**id].op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul")
+            };
+            excluded.extend(order.iter().find(product));
+            excluded.extend(order.iter().rfind(product));
+        }
+        excluded
+    }
+
+    /// What is excluded and no node is.
+    pub(super) fn unknown(&self, graph: &Graph) -> Vec<String> {
+        let unknown =
+            |selector: &&NodeSelector| !graph.nodes().any(|(id, _)| selector.selects(graph, id));
+        self.exclude.iter().filter(unknown).map(ToString::to_string).collect()
+    }
+}
