@@ -21,7 +21,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings = QuantizeOptions { exclude: options.exclude.clone() };
+    let settings =
+        QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
     let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
     let plan = lapidary::quantize(&mut model, &data, &settings)?;
     drop(calibrating);

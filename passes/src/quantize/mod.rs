@@ -7,25 +7,33 @@ use crate::Pass;
 
 mod apply;
 mod calibration;
+mod calibration_statistics;
+mod fingerprint;
+mod format;
 mod placement;
 mod plan;
 mod planner;
 mod range;
+mod ranges;
 mod static_qdq;
 #[cfg(test)]
 mod testing;
 mod weight;
 
 pub use calibration::{Calibration, NoParameters};
+pub use calibration_statistics::CalibrationStatistics;
+pub use fingerprint::Fingerprint;
+pub use format::{IntegerFormat, IntegerType};
 pub use plan::{
     BiasQuantization, NodePlacement, QuantizationPlan, QuantizeOptions, Reader, ValueQuantization,
     WeightQuantization,
 };
-pub use range::{Parameters, Range, RangeError};
+pub use range::{FixedRange, Limits, Parameters, Range, RangeError};
+pub use ranges::{RangeMethod, UnknownMethod};
 pub use static_qdq::QuantizeStaticQdq;
 
 /// The passes of this verb, in documentation order. As registered, without calibration, they quantize nothing.
 pub const PASSES: &[&dyn Pass] = &[&QuantizeStaticQdq {
     calibration: Calibration::EMPTY,
-    options: QuantizeOptions { exclude: Vec::new() },
+    options: QuantizeOptions { exclude: Vec::new(), method: RangeMethod::DEFAULT },
 }];

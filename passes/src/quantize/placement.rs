@@ -1,6 +1,7 @@
 //! Where integers are possible: what ONNX Runtime on x86 does with an operator that reads from
 //! `DequantizeLinear` and writes to `QuantizeLinear`.
-use super::range::{Parameters, SIGMOID};
+use super::format::IntegerFormat;
+use super::range::{FixedRange, Limits, Parameters};
 use lapidary_ir::{ElemType, Graph, Node, NodeId, Tensor, ValueId};
 use std::borrow::Cow;
 
@@ -35,15 +36,6 @@ pub(super) struct Product {
     pub(super) float_output: bool,
 }
 
-/// The smallest and the largest number that passes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Limits {
-    /// The smallest.
-    pub(super) low: f32,
-    /// The largest.
-    pub(super) high: f32,
-}
-
 type Reason = Cow<'static, str>;
 
 /// What the operator of `id` can do with integers.
@@ -65,7 +57,9 @@ pub(super) fn support(graph: &Graph, id: NodeId) -> Support {
         "Conv" => conv(graph, node),
         "Gemm" => gemm(graph, node),
         "MatMul" => mat_mul(graph, node),
-        "Sigmoid" => Ok(Support::Arithmetic { fixed: Some(SIGMOID) }),
+        "Sigmoid" => Ok(Support::Arithmetic {
+            fixed: Some(FixedRange::Unit.parameters(IntegerFormat::UINT8)),
+        }),
         "Add" | "Mul" | "Concat" | "GlobalAveragePool" | "LeakyRelu" => {
             Ok(Support::Arithmetic { fixed: None })
         }

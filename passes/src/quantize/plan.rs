@@ -1,6 +1,7 @@
 //! What becomes integers, decided before anything is changed.
 use super::calibration::Calibration;
 use super::planner::Planner;
+use super::ranges::RangeMethod;
 use lapidary_ir::{ElemType, Graph, Model, NodeId};
 use std::fmt;
 
@@ -11,10 +12,12 @@ const PER_CHANNEL_OPSET: i64 = 13;
 const PER_CHANNEL_IR_VERSION: i64 = 7;
 
 /// What the caller decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuantizeOptions {
     /// Nodes that stay as they are, by name; a node without a name goes by that of its first output.
     pub exclude: Vec<String>,
+    /// How the range of a value is chosen.
+    pub method: RangeMethod,
 }
 
 /// Which nodes of a graph run on integers, and with which scales.

@@ -3,12 +3,14 @@
 //! Every operator that can run on integers does at first; those that don't fit their neighbours are taken
 //! back one after another, until all others fit. What is left becomes the plan.
 use super::calibration::Calibration;
-use super::placement::{Limits, Product, Support, activations, support};
+use super::format::IntegerFormat;
+use super::placement::{Product, Support, activations, support};
 use super::plan::{
     BiasQuantization, NodePlacement, QuantizationPlan, QuantizeOptions, Reader, ValueQuantization,
     WeightQuantization,
 };
-use super::range::{Parameters, Range};
+use super::range::{Limits, Parameters, Range};
+use super::ranges::RangeMethod;
 use super::weight::{channel_scales, least_weight_scale};
 use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
 use std::borrow::Cow;
@@ -20,6 +22,7 @@ type Reason = Cow<'static, str>;
 pub(super) struct Planner<'a> {
     graph: &'a Graph,
     calibration: &'a Calibration,
+    method: RangeMethod,
     order: Vec<NodeId>,
     /// By node.
     support: Vec<Support>,
@@ -40,6 +43,7 @@ impl<'a> Planner<'a> {
         let mut planner = Self {
             graph,
             calibration,
+            method: options.method,
             order,
             support: vec![Support::Float(Reason::Borrowed("")); bound],
             float: vec![None; bound],
@@ -242,15 +246,12 @@ impl<'a> Planner<'a> {
         {
             return Ok(*parameters);
         }
-        let found = self.calibration.parameters(name);
-        let found = found.map_err(|error| Reason::from(format!("`{name}` {error}")))?;
-        match maker.map(|id| self.support(id)) {
-            Some(&Support::Limits(Limits { low, high })) => {
-                let within = found.within(low, high);
-                within.ok_or_else(|| format!("`{name}` has no scale within its limits").into())
-            }
-            _ => Ok(found),
-        }
+        let limits = match maker.map(|id| self.support(id)) {
+            Some(&Support::Limits(limits)) => limits,
+            _ => Limits::NONE,
+        };
+        let found = self.calibration.parameters(name, IntegerFormat::UINT8, self.method, limits);
+        found.map_err(|error| Reason::from(format!("`{name}` {error}")))
     }
 
     fn unquantizable(&self, value: ValueId) -> Option<Reason> {
@@ -299,12 +300,11 @@ impl Planner<'_> {
     }
 
     fn value(&self, id: ValueId) -> Option<ValueQuantization> {
-        let Parameters { scale, zero_point } = self.parameters(id).ok()?;
+        let Parameters { scale, zero_point, elem_type } = self.parameters(id).ok()?;
         let (name, origin) = (self.graph.value(id).name(), self.origin(id));
-        let unknown = Range { min: f32::NEG_INFINITY, max: f32::INFINITY };
-        let Range { min, max } = self.calibration.range(name).unwrap_or(unknown);
+        let Range { min, max } = self.calibration.range(name).unwrap_or(Range::UNBOUNDED);
         let shares = (origin != id).then(|| self.graph.value(origin).name().to_owned());
-        let (name, elem_type) = (name.to_owned(), ElemType::UINT8);
+        let (name, elem_type) = (name.to_owned(), elem_type.elem_type());
         let zero_point = i64::from(zero_point);
         Some(ValueQuantization { name, elem_type, scale, zero_point, min, max, shares })
     }
@@ -708,7 +708,7 @@ mod tests {
     fn an_excluded_node_stays_with_what_only_it_needs() {
         let model = model(CONV_RELU);
         let exclude = vec!["r".to_owned(), "nothing".to_owned()];
-        let options = QuantizeOptions { exclude };
+        let options = QuantizeOptions { exclude, ..QuantizeOptions::default() };
         let plan = QuantizationPlan::new(&model.graph, &calibration(&model, &[]), &options);
         assert_snapshot!(plan, @r"
         2 of 3 nodes run on integers
