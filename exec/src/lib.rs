@@ -53,6 +53,7 @@ mod source;
 mod statistics;
 #[cfg(test)]
 mod testing;
+mod value_statistics;
 
 pub use channels::ChannelRanges;
 pub use compare::{Comparison, compare};
@@ -61,3 +62,4 @@ pub use observe::{Observation, Observer, Statistic};
 pub use random::RandomInputs;
 pub use run::{Inputs, Outputs, RunOptions, Runner};
 pub use statistics::{Bin, MANTISSA_BITS, Statistics};
+pub use value_statistics::ValueStatistics;

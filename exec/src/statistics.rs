@@ -105,12 +105,12 @@ impl Statistic for Statistics {
 }
 
 impl Statistics {
-    /// Takes in numbers.
-    pub fn update(&mut self, data: &[f32]) {
+    /// Takes in numbers. Returns the smallest and the largest finite one among them.
+    pub fn update(&mut self, data: &[f32]) -> Option<(f32, f32)> {
+        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
         for piece in data.chunks(PIECE) {
             let (min, max) = range(piece);
-            self.min = self.min.min(min);
-            self.max = self.max.max(max);
+            (least, most) = (least.min(min), most.max(max));
             for &number in piece {
                 // −0 + 0 = 0, and nothing else changes.
                 let bits = (number + 0.0).to_bits();
@@ -121,6 +121,8 @@ impl Statistics {
             }
             self.rows.iter_mut().flatten().for_each(|row| row.settle());
         }
+        (self.min, self.max) = (self.min.min(least), self.max.max(most));
+        (least <= most).then_some((least, most))
     }
 
     /// Takes in the first number of a sign and exponent, and those that are not finite.
@@ -230,15 +232,20 @@ impl Statistics {
 
     /// The bins that are not empty, in ascending order.
     pub fn bins(&self) -> impl Iterator<Item = Bin> + '_ {
-        let descending =
-            (256..512).rev().flat_map(|row| (0..BINS).rev().map(move |bin| (row, bin)));
-        let ascending = (0..256).flat_map(|row| (0..BINS).map(move |bin| (row, bin)));
+        let occurs = |row: &usize| self.rows[*row].is_some();
+        let descending = (256..512)
+            .rev()
+            .filter(occurs)
+            .flat_map(|row| (0..BINS).rev().map(move |bin| (row, bin)));
+        let ascending =
+            (0..256).filter(occurs).flat_map(|row| (0..BINS).map(move |bin| (row, bin)));
         descending.chain(ascending).filter_map(|(row, bin)| self.bin(row, bin))
     }
 
     /// The bins of the magnitudes that are not empty, in ascending order.
     pub fn magnitude_bins(&self) -> impl Iterator<Item = Bin> + '_ {
-        let all = (0..256).flat_map(|row| (0..BINS).map(move |bin| (row, bin)));
+        let occurs = |row: &usize| self.rows[*row].is_some() || self.rows[row + 256].is_some();
+        let all = (0..256).filter(occurs).flat_map(|row| (0..BINS).map(move |bin| (row, bin)));
         all.filter_map(|(row, bin)| match (self.bin(row, bin), self.bin(row + 256, bin)) {
             (Some(a), Some(b)) => Some(Bin { count: a.count + b.count, ..a }),
             (None, Some(Bin { lower, upper, count })) => {

@@ -2,9 +2,10 @@
 use super::{open, read_data, require_data};
 use crate::cli::{ActivationType, BiasType, Integers, Quantize, WeightType};
 use crate::render::{self, Progress, Road};
-use lapidary::ir::ElemType;
 use lapidary::passes::Context;
-use lapidary::passes::quantize::{BiasForm, QuantizeOptions, WeightFormat};
+use lapidary::passes::quantize::{
+    BiasForm, IntegerType, QuantizeOptions, RangeMethod, WeightFormat,
+};
 use lapidary::{Error, Reference};
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
@@ -53,11 +54,11 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
 impl Integers {
     /// The options of the library.
     fn settings(&self) -> QuantizeOptions {
-        let elem_type = |activations| match activations {
-            ActivationType::Uint8 => ElemType::UINT8,
-            ActivationType::Int8 => ElemType::INT8,
-            ActivationType::Uint16 => ElemType::UINT16,
-            ActivationType::Int16 => ElemType::INT16,
+        let integers = |activations| match activations {
+            ActivationType::Uint8 => IntegerType::Uint8,
+            ActivationType::Int8 => IntegerType::Int8,
+            ActivationType::Uint16 => IntegerType::Uint16,
+            ActivationType::Int16 => IntegerType::Int16,
         };
         let bits = match (self.weights, self.reduce_range) {
             (WeightType::Int4, _) => 4,
@@ -70,12 +71,13 @@ impl Integers {
         };
         QuantizeOptions {
             target: self.target,
-            activations: self.activations.map(elem_type),
+            activations: self.activations.map(integers),
             symmetric: match (self.symmetric, self.asymmetric) {
                 (true, _) => Some(true),
                 (_, true) => Some(false),
                 _ => None,
             },
+            method: RangeMethod::DEFAULT,
             power_of_two: self.power_of_two,
             weights: WeightFormat {
                 bits,

@@ -62,7 +62,8 @@ impl QuantizationPlan {
             let Some(quantized) = quantized else { continue };
             let scales = [constant.parameters.scale];
             let node = dequantize(&mut patch, &mut names, &constant.name, quantized, &scales, None);
-            let zero_point = zero_point(constant.parameters);
+            let Parameters { zero_point, elem_type, .. } = constant.parameters;
+            let zero_point = integers(&[], &[zero_point], elem_type.elem_type());
             let zero_point = patch.initializer(format!("{}_zero_point", constant.name), zero_point);
             let dequantized = patch.node(node.input(zero_point));
             for reader in &constant.readers {
@@ -159,11 +160,7 @@ impl Pairs {
         let owner = value.shares.as_ref().unwrap_or(&value.name);
         let (scale, zero_point) = *self.parameters.entry(owner.clone()).or_insert_with(|| {
             let scale = patch.initializer(format!("{owner}_scale"), Tensor::scalar(value.scale));
-            let zero_point = zero_point(Parameters {
-                scale: value.scale,
-                zero_point: value.zero_point as i32,
-                elem_type: value.elem_type,
-            });
+            let zero_point = integers(&[], &[value.zero_point as i32], value.elem_type);
             (scale, patch.initializer(format!("{owner}_zero_point"), zero_point))
         });
         let mut operand = operand;
@@ -175,11 +172,6 @@ impl Pairs {
         }
         operand
     }
-}
-
-/// A zero point in the type of the integers.
-fn zero_point(parameters: Parameters) -> Tensor {
-    integers(&[], &[parameters.zero_point], parameters.elem_type)
 }
 
 /// The names of nodes, which must differ.

@@ -1,128 +1,126 @@
 //! The ranges of values, from running the model on samples.
-use super::range::Range;
-use lapidary_exec::{ExecError, Inputs, RunOptions, Runner, Statistics};
-use lapidary_ir::{Dim, Graph, Model, Tensor, ValueId};
+use super::calibration_statistics::CalibrationStatistics;
+use super::format::IntegerFormat;
+use super::range::{Limits, Parameters, Range, RangeError};
+use super::ranges::RangeMethod;
+use lapidary_exec::{ExecError, Inputs, ValueStatistics};
+use lapidary_ir::Model;
 use std::collections::BTreeMap;
-use std::ops::Range as Span;
+use std::sync::Arc;
 
-/// Samples run together when the model leaves the size of a batch open.
-const BATCH: usize = 16;
-
-/// The ranges of the values of a graph.
+/// What is known of the values of a graph. Copies share the statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
-    ranges: BTreeMap<String, Range>,
+    values: BTreeMap<String, Known>,
+}
+
+/// What is known of a value.
+#[derive(Clone, Debug, PartialEq)]
+enum Known {
+    Statistics(Arc<ValueStatistics>),
+    /// Its range, whatever the method.
+    Range(Range),
+}
+
+/// Why a value can't be quantized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoParameters {
+    /// It was not computed on the samples, or is not of a floating-point type.
+    #[error("was not observed")]
+    NotObserved,
+    /// What was observed has no scale.
+    #[error(transparent)]
+    Range(#[from] RangeError),
 }
 
 impl Calibration {
     /// Nothing is known.
-    pub const EMPTY: Self = Self { ranges: BTreeMap::new() };
+    pub const EMPTY: Self = Self { values: BTreeMap::new() };
 
-    /// Runs the model on samples stacked along axis 0 and notes the smallest and the largest number every
-    /// floating-point value of the main graph takes.
-    ///
-    /// The samples are counted on axis 0 of the model's first input. If the model declares a number there, it
-    /// is the size of a batch, and the last batch is filled up with its last sample.
+    /// Runs the model on samples, as [`CalibrationStatistics::collect`] does.
     ///
     /// # Errors
-    /// When the inputs don't fit the model, there are no samples, or the runtime can't run it.
-    pub fn collect(model: &Model, samples: &BTreeMap<String, Tensor>) -> Result<Self, ExecError> {
-        let graph = &model.graph;
-        let made = |id: &ValueId| graph.value(*id).producer().is_some();
-        let computed = graph.values().map(|(id, _)| id).filter(made);
-        let watched: Vec<ValueId> = graph.required_inputs().chain(computed).collect();
-        let runner = Runner::new(model, &RunOptions::default())?;
-        let observer = runner.observer(watched.into_iter().map(|id| graph.value(id).name()))?;
-        let batches = Batches::new(graph, samples)?;
-        let statistics: BTreeMap<String, Statistics> =
-            observer.collect(batches.spans().map(|span| batches.at(span)))?;
-        let range = |(name, statistics): (String, Statistics)| Some((name, range(&statistics)?));
-        Ok(Self { ranges: statistics.into_iter().filter_map(range).collect() })
+    /// Those of the iterator; when there are no samples, and when the runtime can't run the model on one.
+    pub fn collect<E>(
+        model: &Model,
+        samples: impl Iterator<Item = Result<Inputs, E>> + Send,
+    ) -> Result<Self, E>
+    where
+        E: From<ExecError> + Send,
+    {
+        Ok(Self::from(&CalibrationStatistics::collect(model, samples)?))
     }
 
-    /// The range of a value, if it was observed.
+    /// What was observed of a value.
+    #[must_use]
+    pub fn statistics(&self, value: &str) -> Option<&Arc<ValueStatistics>> {
+        match self.values.get(value)? {
+            Known::Statistics(statistics) => Some(statistics),
+            Known::Range(_) => None,
+        }
+    }
+
+    /// The smallest and the largest number of a value; unbounded when not only finite numbers occurred.
     #[must_use]
     pub fn range(&self, value: &str) -> Option<Range> {
-        self.ranges.get(value).copied()
+        self.range_by(value, IntegerFormat::UINT8, RangeMethod::MinMax, Limits::NONE)
+    }
+
+    /// The range a method chooses for a value, within limits.
+    #[must_use]
+    pub fn range_by(
+        &self,
+        value: &str,
+        format: IntegerFormat,
+        method: RangeMethod,
+        limits: Limits,
+    ) -> Option<Range> {
+        match self.values.get(value)? {
+            Known::Statistics(statistics) => method.range(statistics, format, limits),
+            Known::Range(range) => Some(range.within(limits)),
+        }
+    }
+
+    /// The quantization parameters a method chooses for a value behind limits.
+    ///
+    /// Where scale and zero point are free, nothing outside of the limits is represented, and so
+    /// [`Parameters::implies`] them.
+    ///
+    /// # Errors
+    /// When its range is not known or has no scale.
+    pub fn parameters(
+        &self,
+        value: &str,
+        format: IntegerFormat,
+        method: RangeMethod,
+        limits: Limits,
+    ) -> Result<Parameters, NoParameters> {
+        let range = self.range_by(value, format, method, Limits::NONE);
+        let range = range.ok_or(NoParameters::NotObserved)?;
+        if !range.min.is_finite() || !range.max.is_finite() {
+            return Err(RangeError::NotFinite.into());
+        }
+        let found = range.within(limits).parameters(format)?;
+        if format.symmetric || format.power_of_two {
+            return Ok(found);
+        }
+        Ok(found.within(limits).ok_or(RangeError::TooSmall)?)
+    }
+}
+
+impl From<&CalibrationStatistics> for Calibration {
+    fn from(collected: &CalibrationStatistics) -> Self {
+        let known = |(name, statistics): (&String, &Arc<ValueStatistics>)| {
+            (name.clone(), Known::Statistics(statistics.clone()))
+        };
+        Self { values: collected.values.iter().map(known).collect() }
     }
 }
 
 impl FromIterator<(String, Range)> for Calibration {
     fn from_iter<I: IntoIterator<Item = (String, Range)>>(ranges: I) -> Self {
-        Self { ranges: ranges.into_iter().collect() }
-    }
-}
-
-/// What was observed; infinite when anything else than finite numbers occurred.
-fn range(statistics: &Statistics) -> Option<Range> {
-    if statistics.nans() + statistics.infinities() > 0 {
-        return Some(Range { min: f32::NEG_INFINITY, max: f32::INFINITY });
-    }
-    let (min, max) = statistics.range()?;
-    Some(Range { min, max })
-}
-
-/// Samples divided into what the model takes at once.
-struct Batches<'a> {
-    samples: &'a BTreeMap<String, Tensor>,
-    count: usize,
-    size: usize,
-    /// Whether every batch must have the same size.
-    fixed: bool,
-    /// The inputs with an entry per sample; the others go to every batch whole.
-    divided: Vec<&'a str>,
-}
-
-impl<'a> Batches<'a> {
-    fn new(graph: &Graph, samples: &'a BTreeMap<String, Tensor>) -> Result<Self, ExecError> {
-        let refused = |reason: &str| ExecError::NotBatched { reason: reason.to_owned() };
-        let leading = |id: ValueId| graph.value(id).shape().and_then(<[Dim]>::first).cloned();
-        let entries = |id: ValueId| samples.get(graph.value(id).name())?.dims().first().copied();
-        let leader = graph.required_inputs().find(|&id| entries(id).is_some());
-        let leader = leader.ok_or_else(|| refused("no input has an axis of samples"))?;
-        let count = entries(leader).unwrap_or(0);
-        if count == 0 {
-            return Err(refused("there are no samples"));
-        }
-        let declared = leading(leader).and_then(|dim| dim.value());
-        let size = declared.map_or(BATCH, |size| size as usize);
-        if size == 0 {
-            return Err(refused("the batch size is 0"));
-        }
-        let divided = |&id: &ValueId| {
-            entries(id) == Some(count) && (id == leader || leading(id) == leading(leader))
-        };
-        let names = graph.required_inputs().filter(divided).map(|id| graph.value(id).name());
-        let divided = names.filter_map(|name| Some(samples.get_key_value(name)?.0.as_str()));
-        Ok(Self {
-            samples,
-            count: count as usize,
-            size,
-            fixed: declared.is_some(),
-            divided: divided.collect(),
-        })
-    }
-
-    fn spans(&self) -> impl Iterator<Item = Span<usize>> {
-        let starts = (0..self.count).step_by(self.size);
-        starts.map(|start| start..self.count.min(start + self.size))
-    }
-
-    fn at(&self, span: Span<usize>) -> Result<Inputs, ExecError> {
-        let filling = if self.fixed { self.size - span.len() } else { 0 };
-        let last = span.end - 1;
-        let entries: Vec<usize> = span.chain(std::iter::repeat_n(last, filling)).collect();
-        let part = |(name, tensor): (&String, &Tensor)| {
-            if !self.divided.contains(&name.as_str()) {
-                return Ok((name.clone(), tensor.clone()));
-            }
-            let (name, elem_type) = (name.clone(), tensor.elem_type());
-            match tensor.gather_axis(0, &entries) {
-                Some(part) => Ok((name, part)),
-                None => Err(ExecError::UnsupportedType { name, elem_type }),
-            }
-        };
-        self.samples.iter().map(part).collect()
+        let known = |(name, range)| (name, Known::Range(range));
+        Self { values: ranges.into_iter().map(known).collect() }
     }
 }
 
@@ -132,49 +130,54 @@ mod tests {
     use super::*;
 
     const RELU: &str = "
-        g (float[{N},2] x, float[2] shift) => (float[{N},2] y)
+        g (float[N,2] x) => (float[N,2] y)
         {
-            s = Add(x, shift)
-            y = Relu(s)
+            y = Clip(x)
         }
     ";
 
-    fn ranges(batch: &str, samples: &[f32]) -> Calibration {
-        let model = model(&RELU.replace("{N}", batch));
-        let inputs = BTreeMap::from([
-            ("x".to_owned(), Tensor::new(&[samples.len() as i64 / 2, 2], samples)),
-            ("shift".to_owned(), Tensor::vector(&[0.0f32, 1.0])),
-        ]);
-        Calibration::collect(&model, &inputs).expect("the model runs")
-    }
-
-    #[test]
-    fn every_value_has_the_range_of_all_samples() {
-        let samples = [1.0, 2.0, -3.0, 4.0, 0.5, -6.0];
-        for batch in ["N", "1", "2", "3"] {
-            let found = ranges(batch, &samples);
-            assert_eq!(found.range("x"), Some(Range { min: -6.0, max: 4.0 }));
-            assert_eq!(found.range("shift"), Some(Range { min: 0.0, max: 1.0 }));
-            assert_eq!(found.range("s"), Some(Range { min: -5.0, max: 5.0 }));
-            assert_eq!(found.range("y"), Some(Range { min: 0.0, max: 5.0 }));
-        }
+    fn of(numbers: &[f32]) -> Calibration {
+        let inputs = [("x".to_owned(), lapidary_ir::Tensor::new(&[1, 2], numbers))];
+        let samples = std::iter::once(Ok::<_, ExecError>(Inputs::from(inputs)));
+        Calibration::collect(&model(RELU), samples).expect("the model runs")
     }
 
     #[test]
     fn a_number_that_is_not_finite_makes_the_range_infinite() {
-        let found = ranges("N", &[1.0, f32::NAN, 0.0, 1.0]);
-        let x = found.range("x").expect("it was observed");
-        assert_eq!((x.min, x.max), (f32::NEG_INFINITY, f32::INFINITY));
+        let found = of(&[1.0, f32::NAN]);
+        assert_eq!(found.range("x"), Some(Range::UNBOUNDED));
+        for limits in [Limits::NONE, Limits { low: 0.0, high: 6.0 }] {
+            let parameters =
+                found.parameters("x", IntegerFormat::UINT8, RangeMethod::MinMax, limits);
+            assert_eq!(parameters, Err(NoParameters::Range(RangeError::NotFinite)));
+        }
+        let other = found.parameters(
+            "z",
+            IntegerFormat::UINT8,
+            RangeMethod::MinMax,
+            Limits { low: 0.0, high: 6.0 },
+        );
+        assert_eq!(other, Err(NoParameters::NotObserved));
     }
 
     #[test]
-    fn no_samples_are_refused() {
-        let model = model(&RELU.replace("{N}", "N"));
-        let inputs = BTreeMap::from([
-            ("x".to_owned(), Tensor::new::<f32>(&[0, 2], &[])),
-            ("shift".to_owned(), Tensor::vector(&[0.0f32, 1.0])),
-        ]);
-        let error = Calibration::collect(&model, &inputs).expect_err("there is nothing to run");
-        assert!(error.to_string().contains("there are no samples"), "{error}");
+    fn limits_bound_the_range_in_any_format() {
+        let found = of(&[-1.0, 8.0]);
+        let limits = Limits { low: 0.0, high: 6.0 };
+        let at = |format| found.parameters("x", format, RangeMethod::MinMax, limits);
+        let uint8 = at(IntegerFormat::UINT8).expect("it has parameters");
+        assert!(uint8.implies(limits) && uint8.represented().max > 5.999_99);
+        let int8 = at(IntegerFormat::SYMMETRIC_INT8).expect("it has parameters");
+        assert_eq!((int8.scale, int8.zero_point), (6.0 / 127.0, 0));
+        let shift = at(IntegerFormat::UINT8.power_of_two()).expect("it has parameters");
+        assert_eq!(shift.scale, 1.0 / 32.0);
+    }
+
+    #[test]
+    fn statistics_are_shared() {
+        let found = of(&[1.0, 2.0]);
+        let (first, second) = (found.clone(), found);
+        let shared = first.statistics("x").zip(second.statistics("x"));
+        assert!(shared.is_some_and(|(first, second)| Arc::ptr_eq(first, second)));
     }
 }

@@ -7,10 +7,14 @@ use crate::Pass;
 
 mod apply;
 mod calibration;
+mod calibration_statistics;
+mod fingerprint;
+mod format;
 mod placement;
 mod plan;
 mod planner;
 mod range;
+mod ranges;
 mod select;
 mod settings;
 mod static_qdq;
@@ -19,12 +23,16 @@ mod target;
 mod testing;
 mod weight;
 
-pub use calibration::Calibration;
+pub use calibration::{Calibration, NoParameters};
+pub use calibration_statistics::CalibrationStatistics;
+pub use fingerprint::Fingerprint;
+pub use format::{IntegerFormat, IntegerType};
 pub use plan::{
     BiasQuantization, ConstantQuantization, NodePlacement, QuantizationPlan, Reader,
     ValueQuantization, WeightQuantization,
 };
-pub use range::{IntegerFormat, Parameters, Range, RangeError};
+pub use range::{FixedRange, Limits, Parameters, Range, RangeError};
+pub use ranges::{RangeMethod, UnknownMethod};
 pub use select::{InvalidPattern, NodeSelector};
 pub use settings::QuantizeOptions;
 pub use static_qdq::QuantizeStaticQdq;

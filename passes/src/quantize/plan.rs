@@ -1,5 +1,6 @@
 //! What becomes integers, decided before anything is changed.
 use super::calibration::Calibration;
+use super::format::IntegerType;
 use super::planner::Planner;
 use super::range::Parameters;
 use super::settings::QuantizeOptions;
@@ -167,7 +168,7 @@ pub(super) fn needs(options: &QuantizeOptions) -> (&'static str, i64, i64) {
         return ("int4", opset, ir_version);
     }
     match options.activations().elem_type {
-        ElemType::INT16 | ElemType::UINT16 => ("an activation of 16 bits", opset, ir_version),
+        IntegerType::Int16 | IntegerType::Uint16 => ("an activation of 16 bits", opset, ir_version),
         _ => ("per-axis DequantizeLinear", PER_CHANNEL_OPSET, PER_CHANNEL_IR_VERSION),
     }
 }

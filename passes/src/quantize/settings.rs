@@ -1,10 +1,11 @@
 //! What the caller of a quantization decides.
+use super::format::{IntegerFormat, IntegerType};
 use super::plan::needs;
-use super::range::IntegerFormat;
+use super::ranges::RangeMethod;
 use super::select::NodeSelector;
 use super::target::{BiasForm, Target};
 use super::weight::WeightFormat;
-use lapidary_ir::{ElemType, Graph, NodeId};
+use lapidary_ir::{Graph, NodeId};
 use std::collections::BTreeSet;
 
 /// What the caller decides; what is left open is as the target wants it.
@@ -13,9 +14,11 @@ pub struct QuantizeOptions {
     /// Who executes the model.
     pub target: Target,
     /// The type of the integers of activations.
-    pub activations: Option<ElemType>,
+    pub activations: Option<IntegerType>,
     /// Whether 0 is in the middle of the integers of activations.
     pub symmetric: Option<bool>,
+    /// How the range of a value is chosen.
+    pub method: RangeMethod,
     /// Whether all scales are powers of two.
     pub power_of_two: bool,
     /// The integers of weights.
@@ -40,6 +43,7 @@ impl QuantizeOptions {
         target: Target::OnnxRuntimeX86,
         activations: None,
         symmetric: None,
+        method: RangeMethod::DEFAULT,
         power_of_two: false,
         weights: WeightFormat::INT8,
         bias: None,

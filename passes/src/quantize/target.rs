@@ -1,6 +1,5 @@
 //! What each runtime wants to read.
-use super::range::IntegerFormat;
-use lapidary_ir::ElemType;
+use super::format::{IntegerFormat, IntegerType};
 use std::fmt;
 use std::str::FromStr;
 
@@ -77,11 +76,9 @@ impl Target {
     }
 
     pub(super) fn profile(self) -> Profile {
-        let asymmetric =
-            |elem_type| IntegerFormat { elem_type, symmetric: false, power_of_two: false };
         let behind = Profile {
             target: self,
-            activations: asymmetric(ElemType::UINT8),
+            activations: IntegerFormat::UINT8,
             side: Side::Behind,
             bias: BiasForm::Int32,
             shared_concat: false,
@@ -90,12 +87,14 @@ impl Target {
         };
         match self {
             Self::OnnxRuntimeX86 | Self::Generic => behind,
-            Self::OnnxRuntimeArm => Profile { activations: asymmetric(ElemType::INT8), ..behind },
+            Self::OnnxRuntimeArm => {
+                Profile { activations: IntegerFormat::asymmetric(IntegerType::Int8), ..behind }
+            }
             Self::Qnn => {
                 Profile { shared_concat: true, islands: true, integer_results: true, ..behind }
             }
             Self::TensorRt => Profile {
-                activations: IntegerFormat { symmetric: true, ..asymmetric(ElemType::INT8) },
+                activations: IntegerFormat::SYMMETRIC_INT8,
                 side: Side::Before,
                 bias: BiasForm::Float,
                 shared_concat: true,

@@ -1,7 +1,7 @@
 //! What the tests of quantization share.
 use super::{Calibration, QuantizationPlan, QuantizeOptions, Range};
 use crate::testing::parse;
-use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
+use lapidary_exec::{ExecError, RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Model, text};
 use std::collections::BTreeSet;
 
@@ -48,7 +48,8 @@ pub(super) fn quantize(source: &str, ranges: &[(&str, f32, f32)]) -> String {
 pub(super) fn sqnr_db(source: &str) -> Vec<f64> {
     let original = model(source);
     let inputs = RandomInputs::default().generate(&original).expect("inputs can be made");
-    let calibration = Calibration::collect(&original, &inputs).expect("the original runs");
+    let sample = std::iter::once(Ok::<_, ExecError>(inputs.clone()));
+    let calibration = Calibration::collect(&original, sample).expect("the original runs");
     let plan = QuantizationPlan::new(&original.graph, &calibration, &QuantizeOptions::default());
     let mut quantized = original.clone();
     plan.apply(&mut quantized).expect("the plan is for this graph");

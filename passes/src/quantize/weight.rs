@@ -1,5 +1,5 @@
 //! Constants as signed integers: weights per channel, biases.
-use super::range::{IntegerFormat, Parameters};
+use super::range::Parameters;
 use lapidary_ir::{ElemType, Tensor};
 use std::fmt;
 
@@ -137,11 +137,11 @@ pub(super) fn quantize_weights(
 pub(super) fn quantize_operand(tensor: &Tensor, parameters: Parameters) -> Option<Tensor> {
     let numbers = tensor.to_vec::<f32>()?;
     let Parameters { scale, zero_point, elem_type } = parameters;
-    let (low, high) = IntegerFormat { elem_type, ..IntegerFormat::UINT8 }.limits();
     let quantized = numbers.iter().map(|number| {
-        ((number / scale).round_ties_even() as i32).saturating_add(zero_point).clamp(low, high)
+        let nearest = (number / scale).round_ties_even() as i32;
+        nearest.saturating_add(zero_point).clamp(elem_type.min(), elem_type.max())
     });
-    Some(integers(tensor.dims(), &quantized.collect::<Vec<i32>>(), elem_type))
+    Some(integers(tensor.dims(), &quantized.collect::<Vec<i32>>(), elem_type.elem_type()))
 }
 
 /// Numbers in one of the types of activations.

@@ -6,7 +6,7 @@ mod operators;
 mod qnn;
 mod tensorrt;
 
-use super::range::Range;
+use super::range::{FixedRange, Limits};
 use super::target::Target;
 use lapidary_ir::{Graph, Node, NodeId, ValueId};
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ pub(super) enum Support {
     /// It computes with integers of different scales.
     Arithmetic {
         /// The range of its results, if that does not depend on what is observed.
-        fixed: Option<Range>,
+        fixed: Option<FixedRange>,
     },
     /// It averages or selects numbers in windows; worth a quantization only next to a product.
     Pool,
@@ -44,26 +44,7 @@ pub(super) struct Product {
     pub(super) float_output: bool,
 }
 
-/// The smallest and the largest number that passes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Limits {
-    /// The smallest.
-    pub(super) low: f32,
-    /// The largest.
-    pub(super) high: f32,
-}
-
 type Reason = Cow<'static, str>;
-
-/// The numbers of `Sigmoid` and `Softmax`.
-pub(super) const UNIT: Range = Range { min: 0.0, max: 1.0 };
-
-/// The numbers of `Tanh`.
-const SIGNED_UNIT: Range = Range { min: -1.0, max: 1.0 };
-
-impl Limits {
-    const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
-}
 
 /// What the operator of `id` can do with integers, for a target.
 pub(super) fn support(graph: &Graph, id: NodeId, target: Target) -> Support {

@@ -1,6 +1,7 @@
 //! ONNX Runtime.
+use super::super::range::{FixedRange, Limits};
 use super::operators::{average_pool, clip, conv, gemm, mat_mul, max_pool, resize};
-use super::{Limits, Reason, Support, UNIT};
+use super::{Reason, Support};
 use lapidary_ir::{Graph, Node};
 
 /// | integers | operators |
@@ -14,7 +15,7 @@ pub(super) fn support(graph: &Graph, node: &Node) -> Result<Support, Reason> {
         "Conv" => conv(graph, node),
         "Gemm" => gemm(graph, node),
         "MatMul" => mat_mul(graph, node),
-        "Sigmoid" => Ok(Support::Arithmetic { fixed: Some(UNIT) }),
+        "Sigmoid" => Ok(Support::Arithmetic { fixed: Some(FixedRange::Unit) }),
         "Add" | "Mul" | "Concat" | "GlobalAveragePool" | "LeakyRelu" => {
             Ok(Support::Arithmetic { fixed: None })
         }

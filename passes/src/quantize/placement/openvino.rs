@@ -1,6 +1,7 @@
 //! OpenVINO.
+use super::super::range::Limits;
 use super::operators::{average_pool, clip, conv, conv_transpose, gemm, mat_mul, max_pool, resize};
-use super::{Limits, Reason, Support};
+use super::{Reason, Support};
 use lapidary_ir::{Graph, Node};
 
 /// | integers | operators |

@@ -1,5 +1,6 @@
 //! What single operators can do, whoever executes them.
-use super::{Limits, Product, Reason, Support};
+use super::super::range::Limits;
+use super::{Product, Reason, Support};
 use lapidary_ir::{ElemType, Graph, Node, Tensor, ValueId};
 
 pub(super) fn conv(graph: &Graph, node: &Node) -> Result<Support, Reason> {

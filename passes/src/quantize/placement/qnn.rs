@@ -1,6 +1,7 @@
 //! Qualcomm's HTP: an operator that does not read and write integers leaves the accelerator.
+use super::super::range::{FixedRange, Limits};
 use super::operators::{average_pool, clip, conv, conv_transpose, gemm, mat_mul, max_pool, resize};
-use super::{Limits, Reason, SIGNED_UNIT, Support, UNIT};
+use super::{Reason, Support};
 use lapidary_ir::{Graph, Node};
 
 /// | integers | operators |
@@ -19,8 +20,8 @@ pub(super) fn support(graph: &Graph, node: &Node) -> Result<Support, Reason> {
             Ok(Support::Arithmetic { fixed: None })
         }
         "MatMul" => mat_mul(graph, node),
-        "Sigmoid" | "Softmax" => Ok(Support::Arithmetic { fixed: Some(UNIT) }),
-        "Tanh" | "Sin" | "Cos" => Ok(Support::Arithmetic { fixed: Some(SIGNED_UNIT) }),
+        "Sigmoid" | "Softmax" => Ok(Support::Arithmetic { fixed: Some(FixedRange::Unit) }),
+        "Tanh" | "Sin" | "Cos" => Ok(Support::Arithmetic { fixed: Some(FixedRange::SignedUnit) }),
         "Abs" | "Add" | "Concat" | "Div" | "Elu" | "Gelu" | "GlobalAveragePool" | "HardSigmoid"
         | "HardSwish" | "LeakyRelu" | "Max" | "Min" | "Mul" | "Neg" | "Sqrt" | "Sub" => {
             Ok(Support::Arithmetic { fixed: None })

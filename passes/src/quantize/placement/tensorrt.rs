@@ -1,6 +1,7 @@
 //! TensorRT.
+use super::super::range::Limits;
 use super::operators::{clip, conv, conv_transpose, gemm, mat_mul};
-use super::{Limits, Product, Reason, Support};
+use super::{Product, Reason, Support};
 use lapidary_ir::{Graph, Node};
 
 /// The fewest rows and columns a product of integers is faster with.

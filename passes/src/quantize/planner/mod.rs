@@ -12,9 +12,11 @@ mod target_tests;
 mod tests;
 
 use super::calibration::Calibration;
+use super::format::IntegerFormat;
 use super::placement::{Product, Support, activations, support};
 use super::plan::{NodePlacement, QuantizationPlan, ValueQuantization};
-use super::range::{IntegerFormat, Range};
+use super::range::Range;
+use super::ranges::RangeMethod;
 use super::settings::QuantizeOptions;
 use super::target::{BiasForm, Profile, Side};
 use super::weight::{WeightFormat, channel_scales};
@@ -30,6 +32,7 @@ pub(super) struct Planner<'a> {
     profile: Profile,
     /// Of activations.
     format: IntegerFormat,
+    method: RangeMethod,
     weights: WeightFormat,
     bias: BiasForm,
     order: Vec<NodeId>,
@@ -55,6 +58,7 @@ impl<'a> Planner<'a> {
             calibration,
             profile,
             format: options.activations(),
+            method: options.method,
             weights: options.weights,
             bias: options.bias.unwrap_or(profile.bias),
             order,
@@ -177,12 +181,11 @@ impl<'a> Planner<'a> {
     fn value(&self, id: ValueId) -> Option<ValueQuantization> {
         let parameters = self.parameters(id).ok()?;
         let (name, owner) = (self.graph.value(id).name(), self.owner(id));
-        let unknown = Range { min: f32::NEG_INFINITY, max: f32::INFINITY };
-        let Range { min, max } = self.calibration.range(name).unwrap_or(unknown);
+        let Range { min, max } = self.calibration.range(name).unwrap_or(Range::UNBOUNDED);
         let shares = (owner != id).then(|| self.graph.value(owner).name().to_owned());
         Some(ValueQuantization {
             name: name.to_owned(),
-            elem_type: parameters.elem_type,
+            elem_type: parameters.elem_type.elem_type(),
             scale: parameters.scale,
             zero_point: parameters.zero_point.into(),
             min,

@@ -1,9 +1,9 @@
 //! Which values have one scale, and which.
-use super::super::placement::{Limits, Support, UNIT};
-use super::super::range::{Parameters, Range};
+use super::super::placement::Support;
+use super::super::range::{FixedRange, Limits, Parameters, Range};
 use super::super::target::Side;
 use super::{Planner, Reason};
-use lapidary_ir::{ElemType, ValueId};
+use lapidary_ir::{ElemType, Tensor, ValueId};
 
 impl Planner<'_> {
     /// The values the numbers of `value` come from unchanged: itself unless it is moved or, where a `Concat` has one scale,
@@ -69,61 +69,55 @@ impl Planner<'_> {
     /// The parameters of a value, or why there are none.
     pub(super) fn parameters(&self, value: ValueId) -> Result<Parameters, Reason> {
         let sources = self.sources(value);
-        let mut range: Option<Range> = None;
-        let mut limits = Limits { low: f32::NEG_INFINITY, high: f32::INFINITY };
+        if let [source] = sources[..] {
+            return self.own_parameters(source);
+        }
+        let mut widest = Range { min: 0.0, max: 0.0 };
         for &source in &sources {
-            let found = self.range(source)?;
-            let widest = |before: Range| Range {
-                min: before.min.min(found.min),
-                max: before.max.max(found.max),
-            };
-            range = Some(range.map_or(found, widest));
-            limits = self.limits(source).unwrap_or(limits);
+            let Range { min, max } = self.range(source)?;
+            widest = Range { min: widest.min.min(min), max: widest.max.max(max) };
         }
-        let name = || self.graph.value(value).name();
-        let range = range.ok_or_else(|| Reason::from(format!("`{}` has no source", name())))?;
-        let [source] = sources[..] else {
-            let found = range.parameters(self.format);
-            return found.map_err(|error| format!("`{}` {error}", name()).into());
+        let named = |error| format!("`{}` {error}", self.graph.value(value).name()).into();
+        widest.parameters(self.format).map_err(named)
+    }
+
+    /// The parameters of a value nothing is joined with.
+    fn own_parameters(&self, source: ValueId) -> Result<Parameters, Reason> {
+        let name = self.graph.value(source).name();
+        let named = |error: &dyn std::fmt::Display| Reason::from(format!("`{name}` {error}"));
+        if let Some(fixed) = self.fixed(source).filter(|_| !self.format.power_of_two) {
+            return Ok(fixed.parameters(self.format));
+        }
+        if self.fixed(source).is_some() || self.graph.constant(source).is_some() {
+            let found = self.range(source)?.parameters(self.format);
+            return found.map_err(|error| named(&error));
+        }
+        let limits = match self.profile.side {
+            Side::Behind => self.limits(source),
+            Side::Before => Limits::NONE,
         };
-        if self.fixed(source) == Some(UNIT) && !self.format.power_of_two {
-            return Ok(Parameters::unit(self.format));
-        }
-        let found = range.parameters(self.format);
-        let found = found.map_err(|error| {
-            Reason::from(format!("`{}` {error}", self.graph.value(source).name()))
-        })?;
-        match self.limits(source) {
-            Some(Limits { low, high }) if self.profile.side == Side::Behind => {
-                let within = found.within(low, high, self.format);
-                within.ok_or_else(|| format!("`{}` has no scale within its limits", name()).into())
-            }
-            _ => Ok(found),
-        }
+        let found = self.calibration.parameters(name, self.format, self.method, limits);
+        found.map_err(|error| named(&error))
     }
 
     /// The range of what is computed.
     fn range(&self, source: ValueId) -> Result<Range, Reason> {
-        if let Some(fixed) = self.fixed(source) {
-            return Ok(fixed);
-        }
         let name = self.graph.value(source).name();
-        if let Some(tensor) = self.graph.constant(source) {
-            let numbers = tensor.to_vec::<f32>().unwrap_or_default();
-            let wider = |range: Range, &number: &f32| Range {
-                min: range.min.min(number),
-                max: range.max.max(number),
-            };
-            let finite = numbers.iter().all(|number| number.is_finite());
-            let range = numbers.iter().fold(Range { min: 0.0, max: 0.0 }, wider);
-            return if finite { Ok(range) } else { Err(format!("`{name}` is not finite").into()) };
+        if let Some(fixed) = self.fixed(source) {
+            return Ok(fixed.range());
         }
-        let found = self.calibration.range(name);
+        let found = match self.graph.constant(source) {
+            Some(tensor) => constant_range(tensor),
+            None => {
+                let limits = self.limits(source);
+                self.calibration.range_by(name, self.format, self.method, limits)
+            }
+        };
         found.ok_or_else(|| Reason::from(format!("`{name}` was not observed")))
     }
 
     /// The range of a value that does not depend on what is observed.
-    fn fixed(&self, source: ValueId) -> Option<Range> {
+    fn fixed(&self, source: ValueId) -> Option<FixedRange> {
         let maker = self.graph.producer(source).filter(|&maker| self.is_integer(maker))?;
         match self.support(maker) {
             Support::Arithmetic { fixed } => *fixed,
@@ -132,11 +126,11 @@ impl Planner<'_> {
     }
 
     /// What limits a value where it is made.
-    fn limits(&self, source: ValueId) -> Option<Limits> {
-        let maker = self.graph.producer(source).filter(|&maker| self.is_integer(maker))?;
-        match self.support(maker) {
-            Support::Limits(limits) => Some(*limits),
-            _ => None,
+    fn limits(&self, source: ValueId) -> Limits {
+        let maker = self.graph.producer(source).filter(|&maker| self.is_integer(maker));
+        match maker.map(|maker| self.support(maker)) {
+            Some(Support::Limits(limits)) => *limits,
+            _ => Limits::NONE,
         }
     }
 
@@ -155,4 +149,17 @@ impl Planner<'_> {
             Some(other) => Some(format!("`{name}` is {other}").into()),
         }
     }
+}
+
+/// The smallest and largest number of a constant and 0; nothing if they are no finite `float` numbers.
+fn constant_range(tensor: &Tensor) -> Option<Range> {
+    let numbers = tensor.to_vec::<f32>()?;
+    if !numbers.iter().all(|number| number.is_finite()) {
+        return None;
+    }
+    let wider = |range: Range, &number: &f32| Range {
+        min: range.min.min(number),
+        max: range.max.max(number),
+    };
+    Some(numbers.iter().fold(Range { min: 0.0, max: 0.0 }, wider))
 }
