@@ -242,6 +242,9 @@ pub(crate) struct Integers {
     /// Leave these nodes in float: names, op:TYPE for operators, re:PATTERN for names that match.
     #[arg(long, value_name = "NODE", value_delimiter = ',')]
     pub(crate) exclude: Vec<NodeSelector>,
+    /// Also write a calibration cache for TensorRT's implicit quantization.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration_cache: Option<PathBuf>,
     /// Leave the first and the last convolution or product in float.
     #[arg(long)]
     pub(crate) keep_first_last: bool,
@@ -401,6 +404,12 @@ pub(crate) struct Inspect {
     /// Print the whole graph as ONNX text.
     #[arg(long)]
     pub(crate) text: bool,
+    /// Print what is quantized, with which types and scales, and what will run on integers.
+    #[arg(long)]
+    pub(crate) quantization: bool,
+    /// Who executes the quantized model.
+    #[arg(long, value_name = "TARGET", default_value_t)]
+    pub(crate) target: Runtime,
 }
 
 /// `lapidary passes`

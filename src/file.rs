@@ -65,3 +65,11 @@ pub fn save(model: &Model, path: &Path) -> Result<u64, Error> {
     }
     lapidary_proto::write(&proto, path).map_err(Error::Write)
 }
+
+/// Writes a file of text: to a temporary file that then takes the place of `path`.
+///
+/// # Errors
+/// When the file can't be written; the old one is then as it was.
+pub fn save_text(text: &str, path: &Path) -> Result<(), Error> {
+    lapidary_proto::replace(path, text.as_bytes()).map_err(Error::Write)
+}

@@ -29,7 +29,7 @@ pub use dataset::{Dataset, DatasetError};
 pub use diff::{Diff, NodeChange, Pair, TensorChange};
 pub use error::Error;
 pub use evaluate::{Evaluation, OutputError, Reference};
-pub use file::{Opened, open, save};
+pub use file::{Opened, open, save, save_text};
 pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;

@@ -10,6 +10,8 @@ pub(crate) fn run(options: &Inspect, json: bool) -> Result<(), Error> {
     model.graph.infer();
     if options.text {
         render::text(&model);
+    } else if options.quantization {
+        render::quantization(&model, options.target, json);
     } else {
         render::inspect(&model, opened.bytes, json);
     }

@@ -4,7 +4,7 @@ use crate::cli::{ActivationType, BiasType, Integers, Quantize, WeightType};
 use crate::render::{self, Progress, Road};
 use lapidary::passes::Context;
 use lapidary::passes::quantize::{
-    BiasForm, IntegerType, QuantizeOptions, RangeMethod, WeightFormat,
+    BiasForm, IntegerType, Prediction, QuantizeOptions, RangeMethod, WeightFormat,
 };
 use lapidary::{Error, Reference};
 
@@ -46,7 +46,11 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         options.gates.check(&reference, evaluation)?;
     }
     lapidary::save(&model, &options.output.output)?;
+    if let Some(path) = &options.integers.calibration_cache {
+        lapidary::save_text(&plan.calibration_cache(), path)?;
+    }
     road.placement(&plan, options.explain);
+    road.expect(&Prediction::new(&model.graph, settings.target));
     render::road(&road, json);
     Ok(())
 }

@@ -6,6 +6,7 @@ mod inspect;
 mod passes;
 mod plan;
 mod progress;
+mod quantization;
 mod road;
 
 pub(crate) use diff::diff;
@@ -13,6 +14,7 @@ pub(crate) use inspect::{inspect, text};
 pub(crate) use passes::{pass, passes};
 pub(crate) use plan::prune_plan;
 pub(crate) use progress::Progress;
+pub(crate) use quantization::quantization;
 pub(crate) use road::{OptimizeReport, Road, Verification, optimize, road, verify};
 
 use comfy_table::presets;

@@ -1,7 +1,8 @@
 //! The reports of the verbs that change or compare models.
+use super::quantization::Expected;
 use super::{Progress, grouped, json, percent, signed, table};
 use lapidary::ir::Model;
-use lapidary::passes::quantize::QuantizationPlan;
+use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
 use lapidary::{Cost, Error, Evaluation, Proof, Reference};
 use serde::Serialize;
@@ -24,6 +25,8 @@ struct RoadReport {
     passes: Vec<PassReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     placement: Option<Placement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prediction: Option<Expected>,
 }
 
 #[derive(Serialize)]
@@ -83,8 +86,13 @@ impl<'a> Road<'a> {
             outputs: Vec::new(),
         };
         let samples = reference.map(Reference::samples);
-        let report =
-            RoadReport { samples, steps: vec![start], passes: Vec::new(), placement: None };
+        let report = RoadReport {
+            samples,
+            steps: vec![start],
+            passes: Vec::new(),
+            placement: None,
+            prediction: None,
+        };
         Self { command, reference, report }
     }
 
@@ -107,6 +115,11 @@ impl<'a> Road<'a> {
     /// Adds what passes did.
     pub(crate) fn passes(&mut self, records: &[Record]) {
         self.report.passes.extend(records.iter().map(PassReport::from));
+    }
+
+    /// Adds what a runtime will do.
+    pub(crate) fn expect(&mut self, prediction: &Prediction) {
+        self.report.prediction = Some(Expected::from(prediction));
     }
 
     /// Adds which nodes run as integers.
@@ -149,6 +162,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     left_alone(&report.passes);
     if let Some(placement) = &report.placement {
         placement_lines(placement);
+    }
+    if let Some(prediction) = &report.prediction {
+        prediction.print();
     }
 }
 

@@ -7,6 +7,7 @@ mod sub;
 mod swish;
 #[cfg(test)]
 mod testing;
+mod wide_integers;
 
 use lapidary_ir::{Graph, Model, NewNode, NodeId, Patch};
 use std::borrow::Cow;
@@ -38,6 +39,11 @@ fn rule(graph: &Graph, id: NodeId) -> Option<Expansion> {
         ("com.microsoft", "FusedConv") => fused_conv::expansion,
         ("com.microsoft", "FusedMatMul") => fused_mat_mul::expansion,
         ("com.microsoft", "MultiHeadAttention") => multi_head_attention::expansion,
+        ("" | "ai.onnx" | "com.microsoft", "QuantizeLinear" | "DequantizeLinear")
+            if wide_integers::applies(graph, id) =>
+        {
+            wide_integers::expansion
+        }
         ("" | "ai.onnx", "Slice") if slice::applies(graph, id) => slice::expansion,
         ("" | "ai.onnx", "Sub") if sub::applies(graph, id) => sub::expansion,
         // The runtime takes every factor for 1.

@@ -7,12 +7,15 @@ use crate::Pass;
 
 mod apply;
 mod calibration;
+mod calibration_cache;
 mod calibration_statistics;
+mod census;
 mod fingerprint;
 mod format;
 mod placement;
 mod plan;
 mod planner;
+mod prediction;
 mod range;
 mod ranges;
 mod select;
@@ -25,12 +28,14 @@ mod weight;
 
 pub use calibration::{Calibration, NoParameters};
 pub use calibration_statistics::CalibrationStatistics;
+pub use census::{Census, QuantizedActivation, QuantizedConstant};
 pub use fingerprint::Fingerprint;
 pub use format::{IntegerFormat, IntegerType};
 pub use plan::{
     BiasQuantization, ConstantQuantization, NodePlacement, QuantizationPlan, Reader,
     ValueQuantization, WeightQuantization,
 };
+pub use prediction::{BrokenRule, Prediction};
 pub use range::{FixedRange, Limits, Parameters, Range, RangeError};
 pub use ranges::{RangeMethod, UnknownMethod};
 pub use select::{InvalidPattern, NodeSelector};
