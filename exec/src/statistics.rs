@@ -2,6 +2,11 @@
 use crate::{Observation, Statistic};
 use std::fmt;
 
+mod codec;
+
+pub(crate) use codec::MAX_COUNT;
+pub use codec::StatisticsError;
+
 /// The bits of the mantissa that tell the bins of the histogram apart.
 pub const MANTISSA_BITS: u32 = 7;
 

@@ -46,4 +46,4 @@ pub use open::OpenError;
 pub use read::{File, NotOnnx, ReadError, ReadOptions, decode, read};
 pub use scan::{ScanError, UnknownField, scan};
 pub use wire::WireProblem;
-pub use write::{WriteError, Written, encode, write, write_with_external};
+pub use write::{WriteError, Written, encode, replace, write, write_with_external};

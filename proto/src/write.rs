@@ -102,6 +102,17 @@ pub fn write(model: &ModelProto, path: &Path) -> Result<u64, WriteError> {
     Ok(bytes)
 }
 
+/// Writes a file that is no model, whole or not at all.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let replacement = Replacement::begin(path).map_err(io_error(path))?;
+    replacement.file().write_all(bytes).map_err(io_error(path))?;
+    replacement.sync().map_err(io_error(path))?;
+    replacement.commit().map_err(io_error(path))
+}
+
 /// Writes a model whose tensors of at least `threshold` bytes go to `<file name>.data` beside it.
 ///
 /// Initializers of all graphs and the values of `Constant` nodes are moved. Both files are complete on the disk before

@@ -7,6 +7,7 @@ use crate::Pass;
 
 mod apply;
 mod calibration;
+mod calibration_file;
 mod calibration_statistics;
 mod fingerprint;
 mod format;
@@ -21,6 +22,9 @@ mod testing;
 mod weight;
 
 pub use calibration::{Calibration, NoParameters};
+pub use calibration_file::{
+    CalibrationFileError, MAGIC as CALIBRATION_MAGIC, MergeError, OtherModel,
+};
 pub use calibration_statistics::CalibrationStatistics;
 pub use fingerprint::Fingerprint;
 pub use format::{IntegerFormat, IntegerType};
