@@ -2,30 +2,49 @@
 use super::{open, read_data, require_data};
 use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
-use lapidary::passes::quantize::QuantizeOptions;
-use lapidary::{Error, Reference};
+use lapidary::ir::Model;
+use lapidary::passes::quantize::{CalibrationStatistics, QuantizeOptions};
+use lapidary::{Dataset, Error, Reference};
+use std::path::Path;
+
+/// Where the ranges come from.
+enum Source<'a> {
+    File(&'a Path),
+    Samples(Dataset),
+}
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let data = require_data(&options.data, &original, "calibration")?;
-    let test = match &options.test {
-        Some(path) => read_data(path, &original, None)?,
-        None => data.clone(),
+    let source = match &options.calib {
+        Some(path) => Source::File(path),
+        None => Source::Samples(require_data(&options.data, &original, "calibration")?),
     };
-    let reference = Reference::new(&original, test)?;
-    let mut road = Road::new("quantize", &original, Some(&reference));
+    let test = match (&options.test, &source) {
+        (Some(path), _) => Some(read_data(path, &original, None)?),
+        (None, Source::Samples(data)) => Some(data.clone()),
+        (None, Source::File(_)) => None,
+    };
+    let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
+    if reference.is_none() && options.gates.any() {
+        return Err(Error::Usage {
+            problem: "--min-sqnr and --max-drop need samples to measure on".to_owned(),
+            help: "give them with --test FILE.npz".to_owned(),
+        });
+    }
+    let mut road = Road::new("quantize", &original, reference.as_ref());
     let mut model = original.clone();
     if !options.no_optimize {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings =
-        QuantizeOptions { exclude: options.exclude.clone(), ..QuantizeOptions::default() };
-    let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
-    let plan = lapidary::quantize(&mut model, &data, &settings)?;
-    drop(calibrating);
+    let settings = QuantizeOptions { exclude: options.exclude.clone(), method: options.method };
+    let statistics = match &source {
+        Source::File(path) => read(path, &model)?,
+        Source::Samples(data) => calibrate(&model, data)?,
+    };
+    let plan = lapidary::quantize_with(&mut model, &(&statistics).into(), &settings)?;
     if let Some(name) = plan.unknown_exclusions.first() {
         return Err(Error::Usage {
             problem: format!("no node is named `{name}`"),
@@ -34,11 +53,24 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         });
     }
     let evaluation = road.step("quantize", &model)?;
-    if let Some(evaluation) = &evaluation {
-        options.gates.check(&reference, evaluation)?;
+    if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
+        options.gates.check(reference, evaluation)?;
     }
     lapidary::save(&model, &options.output.output)?;
     road.placement(&plan, options.explain);
     render::road(&road, json);
     Ok(())
+}
+
+/// The statistics of a file, if they are those of the model.
+fn read(path: &Path, model: &Model) -> Result<CalibrationStatistics, Error> {
+    let statistics = lapidary::read_calibration(path)?;
+    let checked = statistics.check(model);
+    checked.map_err(|source| Error::OtherModel { path: path.to_owned(), source })?;
+    Ok(statistics)
+}
+
+fn calibrate(model: &Model, data: &Dataset) -> Result<CalibrationStatistics, Error> {
+    let progress = Progress::samples("calibrating", data.samples);
+    lapidary::calibrate(model, lapidary::samples(data).inspect(|_| progress.advance()))
 }
