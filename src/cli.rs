@@ -1,6 +1,6 @@
 //! The command line.
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lapidary::passes::quantize::{NodeSelector, Target as Runtime};
+use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
 
 /// Makes ONNX models smaller and faster, and proves that they still do their job.
@@ -23,6 +23,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Remove, fold and fuse what a model computes needlessly.
     Optimize(Optimize),
+    /// Run a model on samples and keep statistics of its values, for `quantize --calib`.
+    Calibrate(Calibrate),
     /// Store weights and compute activations in 8 bits, calibrated on data.
     Quantize(Quantize),
     /// Remove the least important channels of a network, physically.
@@ -33,18 +35,25 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Show what two models have different.
     Diff(Diff),
-    /// Describe a model.
+    /// Describe a model, or calibration statistics.
     Inspect(Inspect),
     /// List the passes, or explain one.
     Passes(Passes),
 }
 
-/// How a model file is read.
+/// A model and how its file is read.
 #[derive(Debug, Args)]
 pub(crate) struct Input {
     /// The model.
     #[arg(value_name = "MODEL.onnx")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// How a model file is read.
+#[derive(Debug, Args)]
+pub(crate) struct Reading {
     /// Drop fields that are newer than this version instead of refusing the file.
     #[arg(long)]
     pub(crate) allow_unknown_fields: bool,
@@ -111,7 +120,7 @@ pub(crate) struct Data {
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
     /// Use only the first N samples.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", visible_alias = "limit")]
     pub(crate) samples: Option<usize>,
 }
 
@@ -184,6 +193,37 @@ pub(crate) struct Optimize {
     pub(crate) explain: bool,
 }
 
+/// `lapidary calibrate`
+#[derive(Debug, Args)]
+pub(crate) struct Calibrate {
+    /// The model.
+    #[arg(value_name = "MODEL.onnx", required_unless_present = "merge")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Take only part I of N of the samples; the parts merged are the same as all at once.
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub(crate) shard: Option<(usize, usize)>,
+    /// Merge files of statistics of one model instead of running it.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "data", "shard"])]
+    pub(crate) merge: Vec<PathBuf>,
+    /// Run the model as it is, without optimizing it before, for `quantize --no-optimize`.
+    #[arg(long)]
+    pub(crate) no_optimize: bool,
+}
+
+/// `2/8`.
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/');
+    let numbers = parts.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let shard = numbers.filter(|&(shard, shards)| shard >= 1 && shard <= shards);
+    shard.ok_or_else(|| format!("`{text}` is no part such as 1/4 to 4/4"))
+}
+
 /// `lapidary quantize`
 #[derive(Debug, Args)]
 pub(crate) struct Quantize {
@@ -200,6 +240,13 @@ pub(crate) struct Quantize {
     pub(crate) gates: Gates,
     #[command(flatten)]
     pub(crate) integers: Integers,
+    /// Statistics that `lapidary calibrate` made from this model, instead of samples.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) calib: Option<PathBuf>,
+    /// How ranges are chosen: min-max, moving-average, mean-min-max, percentile[:P], entropy,
+    /// mse[:P], mean-std[:K], aciq.
+    #[arg(long, value_name = "METHOD", default_value_t = RangeMethod::DEFAULT)]
+    pub(crate) method: RangeMethod,
     /// Quantize the model as it is, without optimizing it before.
     #[arg(long)]
     pub(crate) no_optimize: bool,
@@ -410,6 +457,9 @@ pub(crate) struct Inspect {
     /// Who executes the quantized model.
     #[arg(long, value_name = "TARGET", default_value_t)]
     pub(crate) target: Runtime,
+    /// Of calibration statistics, show the ranges this method chooses.
+    #[arg(long, value_name = "METHOD", default_value_t = RangeMethod::DEFAULT)]
+    pub(crate) method: RangeMethod,
 }
 
 /// `lapidary passes`
@@ -421,7 +471,8 @@ pub(crate) struct Passes {
 
 #[cfg(test)]
 mod tests {
-    use super::{fixed_dim, input_shape};
+    use super::{Cli, Command, fixed_dim, input_shape, shard};
+    use clap::Parser;
 
     #[test]
     fn a_shape_stands_behind_the_last_colon() {
@@ -431,6 +482,29 @@ mod tests {
         assert_eq!(parse("1,3"), Ok((None, vec![1, 3])));
         assert_eq!(parse("scalar:"), Ok((Some("scalar".to_owned()), vec![])));
         assert!(parse("").is_err() && parse("x:1,").is_err() && parse("x:-1").is_err());
+    }
+
+    #[test]
+    fn a_shard_is_one_of_several() {
+        assert_eq!(shard("2/8"), Ok((2, 8)));
+        for wrong in ["0/2", "3/2", "1", "a/b", "1/0"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn statistics_are_calibrated_or_merged() {
+        let parse = |text: &str| Cli::try_parse_from(text.split(' '));
+        let merged = parse("lapidary calibrate --merge a b -o c").map(|cli| cli.command);
+        let Ok(Command::Calibrate(merged)) = merged else { panic!("{merged:?}") };
+        assert!(merged.model.is_none() && merged.merge.len() == 2);
+        let run = parse("lapidary calibrate m.onnx --data d.npz --shard 1/2 --limit 3 -o c");
+        let run = run.map(|cli| cli.command);
+        let Ok(Command::Calibrate(run)) = run else { panic!("{run:?}") };
+        assert!(run.model.is_some() && run.merge.is_empty());
+        assert_eq!((run.shard, run.data.samples), (Some((1, 2)), Some(3)));
+        assert!(parse("lapidary calibrate m.onnx --merge a b -o c").is_err());
+        assert!(parse("lapidary calibrate --data d.npz -o c").is_err());
     }
 
     #[test]

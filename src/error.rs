@@ -4,8 +4,10 @@ use lapidary_exec::ExecError;
 use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
 use lapidary_passes::convert::ConvertError;
+use lapidary_passes::quantize::{CalibrationFileError, MergeError, OtherModel};
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
+use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -102,6 +104,53 @@ pub enum Error {
         #[help]
         help: &'static str,
     },
+    /// A file can't be read.
+    #[error("`{}` can't be read", path.display())]
+    #[diagnostic(code(LP0310), help("check the path and its permissions"))]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds no calibration statistics.
+    #[error("the calibration statistics `{}` can't be used", path.display())]
+    #[diagnostic(code(LP0311), help("make them again with `lapidary calibrate`"))]
+    CalibrationFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: CalibrationFileError,
+    },
+    /// Calibration statistics are of another model.
+    #[error("the calibration statistics `{}` can't be used", path.display())]
+    #[diagnostic(
+        code(LP0312),
+        help(
+            "make them with `lapidary calibrate` from this model, with the same --no-optimize,              --dim and --input-shape"
+        )
+    )]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: OtherModel,
+    },
+    /// Calibration statistics don't go together.
+    #[error("`{}` can't be merged with `{}`", path.display(), first.display())]
+    #[diagnostic(code(LP0313), help("merge what `lapidary calibrate` made from one model"))]
+    MergeCalibration {
+        /// The file.
+        path: PathBuf,
+        /// The file it is merged with.
+        first: PathBuf,
+        /// The cause.
+        #[source]
+        source: MergeError,
+    },
     /// The runtime can't execute the model.
     #[error("the {what} can't be executed")]
     #[diagnostic(code(LP0305))]
@@ -136,8 +185,8 @@ pub enum Error {
     #[error("lapidary is at fault, the output was not written")]
     #[diagnostic(code(LP0102), help("please report this with the model or its `inspect` output"))]
     Pass(#[source] PassError),
-    /// The model can't be written.
-    #[error("the model can't be written")]
+    /// The result can't be written.
+    #[error("the result can't be written")]
     #[diagnostic(code(LP0501), help("check the folder, its permissions and the free space"))]
     Write(#[source] WriteError),
 }
@@ -151,7 +200,9 @@ impl Error {
             Self::Gate { .. } | Self::Pass(_) => 1,
             Self::Convert(ConvertError::Lower { .. } | ConvertError::Unknown { .. }) => 2,
             Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
-            Self::Read { source: ReadError::Open(_), .. } | Self::Write(_) => 5,
+            Self::Read { source: ReadError::Open(_), .. }
+            | Self::ReadFile { .. }
+            | Self::Write(_) => 5,
             Self::Read { source: ReadError::Limit { .. }, .. }
             | Self::Inline(InlineError::TooLarge | InlineError::TooDeep) => 4,
             Self::Data { source, .. } if source.is_io() => 5,

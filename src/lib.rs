@@ -13,6 +13,7 @@
 //! # }
 //! ```
 mod bisect;
+mod calibrate;
 mod cost;
 mod dataset;
 mod diff;
@@ -24,6 +25,7 @@ mod proof;
 mod road;
 
 pub use bisect::{Guilty, bisect};
+pub use calibrate::{calibrate, is_calibration, read_calibration, samples, write_calibration};
 pub use cost::Cost;
 pub use dataset::{Dataset, DatasetError};
 pub use diff::{Diff, NodeChange, Pair, TensorChange};
@@ -37,5 +39,5 @@ pub use lapidary_proto::ReadOptions;
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use road::{
     convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune, prune_as_is,
-    quantize,
+    quantize, quantize_with,
 };

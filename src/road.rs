@@ -1,6 +1,6 @@
 //! The road of a model, one call per step.
+use crate::calibrate::{calibrate, samples};
 use crate::{Dataset, Error};
-use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
 use lapidary_passes::prune::PruneChannels;
@@ -97,28 +97,21 @@ pub fn quantize(
     data: &Dataset,
     options: &QuantizeOptions,
 ) -> Result<QuantizationPlan, Error> {
-    let calibration = calibrate(model, data).map_err(|source| Error::Execute {
-        what: "model",
-        source,
-        help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
-    })?;
-    let plan = QuantizationPlan::of_model(model, &calibration, options);
+    let statistics = calibrate(model, samples(data))?;
+    quantize_with(model, &Calibration::from(&statistics), options)
+}
+
+/// Quantizes weights and activations, with what is known of the values.
+///
+/// # Errors
+/// When a pass is at fault.
+pub fn quantize_with(
+    model: &mut Model,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+) -> Result<QuantizationPlan, Error> {
+    let plan = QuantizationPlan::of_model(model, calibration, options);
     plan.apply(model)?;
     driver::check("quantize-static", model)?;
     Ok(plan)
-}
-
-/// The statistics of every value of a model over samples.
-fn calibrate(model: &Model, data: &Dataset) -> Result<Calibration, ExecError> {
-    Calibration::collect(model, (0..data.samples).map(|index| sample(data, index)))
-}
-
-/// One sample, with a batch dimension of 1.
-fn sample(data: &Dataset, index: usize) -> Result<Inputs, ExecError> {
-    let row = |(name, tensor): (&String, &lapidary_ir::Tensor)| {
-        let refused =
-            || ExecError::UnsupportedType { name: name.clone(), elem_type: tensor.elem_type() };
-        Ok((name.clone(), tensor.gather_axis(0, &[index]).ok_or_else(refused)?))
-    };
-    data.inputs.iter().map(row).collect()
 }

@@ -61,5 +61,5 @@ pub use error::ExecError;
 pub use observe::{Observation, Observer, Statistic};
 pub use random::RandomInputs;
 pub use run::{Inputs, Outputs, RunOptions, Runner};
-pub use statistics::{Bin, MANTISSA_BITS, Statistics};
+pub use statistics::{Bin, MANTISSA_BITS, Statistics, StatisticsError};
 pub use value_statistics::ValueStatistics;

@@ -52,13 +52,17 @@ impl<A: Statistic, B: Statistic> Statistic for (A, B) {
     }
 }
 
-/// Runs a model un-optimized and shows the wanted values as they are computed.
+/// Runs a model and shows the wanted values as they are computed.
+///
+/// The runtime optimizes what lies between wanted values, if it may optimize at all.
 ///
 /// Nothing is kept alive for observing: a run takes the memory of a run. Wanted values that are not
 /// floating-point are not shown. Values that no graph output depends on are computed for the
 /// observer's sake.
 pub struct Observer {
     source: Arc<Source>,
+    /// Whether the runtime may optimize the graph around the wanted values.
+    optimize: bool,
     /// The wanted names, each once.
     wanted: Vec<String>,
     plans: Plans<ObservedPlan>,
@@ -84,6 +88,7 @@ struct ObservedPlan {
 impl Observer {
     pub(crate) fn new<'a>(
         source: Arc<Source>,
+        optimize: bool,
         wanted: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, ExecError> {
         let wanted: BTreeSet<&str> = wanted.into_iter().collect();
@@ -92,7 +97,7 @@ impl Observer {
             return Err(ExecError::UnknownValues { names: list(unknown) });
         }
         let wanted = wanted.into_iter().map(str::to_owned).collect();
-        Ok(Self { source, wanted, plans: Plans::new() })
+        Ok(Self { source, optimize, wanted, plans: Plans::new() })
     }
 
     /// Runs the model and shows every wanted value once: graph inputs first, then constants, then
@@ -158,7 +163,7 @@ impl Observer {
             self.wanted.iter().cloned().partition(is_input);
         // The runtime's labels get lost where two names become one value, so the wanted values are
         // made outputs: those keep their order through every change of form.
-        let mut model = self.source.typed(shapes, &inside)?;
+        let mut model = self.source.runnable(shapes, &inside, self.optimize)?;
         let outlets = model.outputs.split_off(self.source.outputs.len());
         guarded(|| ObservedPlan::new(model, outside, inside.into_iter().zip(outlets).collect()))
             .map_err(Failure::while_running)

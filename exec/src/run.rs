@@ -74,7 +74,7 @@ impl Runner {
         let tensors = self.source.signature.check(inputs)?;
         let shapes = shapes(&tensors);
         let plan = self.plans.get(&shapes, || {
-            let model = self.source.runnable(&shapes, self.options.optimize)?;
+            let model = self.source.runnable(&shapes, &[], self.options.optimize)?;
             guarded(|| SimplePlan::new(model)).map_err(Failure::while_running)
         })?;
         let outputs = guarded(|| {
@@ -93,7 +93,7 @@ impl Runner {
         &self,
         wanted: impl IntoIterator<Item = &'a str>,
     ) -> Result<Observer, ExecError> {
-        Observer::new(self.source.clone(), wanted)
+        Observer::new(self.source.clone(), self.options.optimize, wanted)
     }
 }
 

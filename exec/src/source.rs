@@ -106,13 +106,15 @@ impl Source {
         typed.map_err(|failure| blame(&self.nodes, failure))
     }
 
-    /// The form to run: optimized if asked for and the optimizer manages, else typed.
+    /// The form to run: optimized if asked for and the optimizer manages, else typed. `exposed` values
+    /// are outputs behind the model's own in either.
     pub(crate) fn runnable(
         &self,
         shapes: &[Vec<usize>],
+        exposed: &[String],
         optimize: bool,
     ) -> Result<TypedModel, ExecError> {
-        let typed = self.typed(shapes, &[])?;
+        let typed = self.typed(shapes, exposed)?;
         if !optimize || self.quantized {
             return Ok(typed);
         }

@@ -2,6 +2,12 @@
 use crate::{Observation, Statistic};
 use std::fmt;
 
+mod codec;
+mod tally;
+
+pub(crate) use codec::MAX_COUNT;
+pub use codec::StatisticsError;
+
 /// The bits of the mantissa that tell the bins of the histogram apart.
 pub const MANTISSA_BITS: u32 = 7;
 
@@ -111,18 +117,26 @@ impl Statistics {
         for piece in data.chunks(PIECE) {
             let (min, max) = range(piece);
             (least, most) = (least.min(min), most.max(max));
-            for &number in piece {
-                // −0 + 0 = 0, and nothing else changes.
-                let bits = (number + 0.0).to_bits();
-                match &mut self.rows[(bits >> FRACTION) as usize] {
-                    Some(row) => row.add(bits),
-                    None => self.add_first(bits),
-                }
+            if piece.len() >= tally::WORTHWHILE && is_finite(piece) {
+                tally::add(&mut self.rows, piece);
+            } else {
+                self.add_singly(piece);
             }
-            self.rows.iter_mut().flatten().for_each(|row| row.settle());
         }
         (self.min, self.max) = (self.min.min(least), self.max.max(most));
         (least <= most).then_some((least, most))
+    }
+
+    fn add_singly(&mut self, numbers: &[f32]) {
+        for &number in numbers {
+            // −0 + 0 = 0, and nothing else changes.
+            let bits = (number + 0.0).to_bits();
+            match &mut self.rows[(bits >> FRACTION) as usize] {
+                Some(row) => row.add(bits),
+                None => self.add_first(bits),
+            }
+        }
+        self.rows.iter_mut().flatten().for_each(|row| row.settle());
     }
 
     /// Takes in the first number of a sign and exponent, and those that are not finite.
@@ -318,6 +332,11 @@ fn unit(exponent: usize) -> f64 {
     f64::from_bits((exponent.max(1) as u64 + 1023 - 150) << (f64::MANTISSA_DIGITS - 1))
 }
 
+/// Whether there is neither an infinity nor NaN.
+fn is_finite(data: &[f32]) -> bool {
+    data.iter().fold(true, |all, number| all & number.is_finite())
+}
+
 /// The smallest and largest finite number, 0 for −0.
 fn range(data: &[f32]) -> (f32, f32) {
     const LANES: usize = 16;
@@ -435,6 +454,19 @@ mod tests {
             assert_eq!(parts[0].sum().to_bits(), whole.sum().to_bits());
             assert_eq!(parts[0].sum_of_squares().to_bits(), whole.sum_of_squares().to_bits());
             assert_eq!(parts[0].quantile(0.999), whole.quantile(0.999));
+        }
+    }
+
+    #[test]
+    fn many_numbers_at_a_time_are_the_same_as_one_by_one() {
+        let data: Vec<f32> = numbers(PIECE + 70_001);
+        let finite: Vec<f32> = data.iter().copied().filter(|x| x.is_finite()).collect();
+        for data in [data, finite, vec![0.0; 100_000], vec![-0.0; 5000]] {
+            let mut singly = Statistics::default();
+            for number in &data {
+                singly.update(&[*number]);
+            }
+            assert_eq!(of(&data), singly);
         }
     }
 

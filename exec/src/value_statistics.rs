@@ -1,5 +1,5 @@
 //! What calibration keeps of a value.
-use crate::statistics::Statistics;
+use crate::statistics::{MAX_COUNT, Statistics, StatisticsError};
 use crate::{Observation, Statistic};
 
 /// Statistics of a value over samples, exact and so the same for any order and any division: of all
@@ -23,6 +23,37 @@ impl ValueStatistics {
             self.minima.update(&[min]);
             self.maxima.update(&[max]);
         }
+    }
+
+    /// Appends the statistics as bytes.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        [&self.numbers, &self.minima, &self.maxima].iter().for_each(|part| part.encode(bytes));
+    }
+
+    /// Takes statistics from the front of bytes.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn decode(bytes: &mut &[u8]) -> Result<Self, StatisticsError> {
+        let (numbers, minima, maxima) =
+            (Statistics::decode(bytes)?, Statistics::decode(bytes)?, Statistics::decode(bytes)?);
+        let odd = |part: &Statistics| part.nans() + part.infinities() > 0;
+        let agree = numbers.min() == minima.min()
+            && numbers.max() == maxima.max()
+            && minima.count() == maxima.count()
+            && minima.count() <= numbers.count();
+        if !agree || odd(&minima) || odd(&maxima) {
+            return Err(StatisticsError::Impossible("the ends of the samples"));
+        }
+        Ok(Self { numbers, minima, maxima })
+    }
+
+    /// Whether adding these to others could count more numbers than statistics hold.
+    #[must_use]
+    pub fn overflows(&self, other: &Self) -> bool {
+        let all =
+            |part: &Self| part.numbers.count() + part.numbers.nans() + part.numbers.infinities();
+        all(self) + all(other) > MAX_COUNT
     }
 }
 
@@ -52,6 +83,21 @@ mod tests {
         assert_eq!(statistics.minima.range(), Some((-3.0, 0.5)));
         assert_eq!(statistics.maxima.mean(), Some(3.0));
         assert_eq!((statistics.minima.count(), statistics.maxima.count()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut statistics = ValueStatistics::default();
+        statistics.update(&[1.0, -3.0, f32::NAN]);
+        statistics.update(&[2.0, 2.5]);
+        let mut bytes = Vec::new();
+        statistics.encode(&mut bytes);
+        assert_eq!(ValueStatistics::decode(&mut bytes.as_slice()), Ok(statistics.clone()));
+        statistics.minima.update(&[-4.0]);
+        let mut bytes = Vec::new();
+        statistics.encode(&mut bytes);
+        let refused = ValueStatistics::decode(&mut bytes.as_slice());
+        assert!(matches!(refused, Err(StatisticsError::Impossible(_))));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! One file per verb.
+mod calibrate;
 mod compress;
 mod diff;
 mod gates;
 mod inspect;
+mod integers;
 mod optimize;
 mod passes;
 mod prune;
@@ -10,7 +12,7 @@ mod quantize;
 mod verification;
 mod verify;
 
-use crate::cli::{Cli, Command, Data, Input, Shapes};
+use crate::cli::{Cli, Command, Data, Input, Reading, Shapes};
 use crate::render;
 use lapidary::ir::{FixedDims, Model};
 use lapidary::{Dataset, Error, Opened, ReadOptions};
@@ -22,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
     match cli.command {
         Command::Diff(options) => return diff::run(&options, json),
         Command::Optimize(options) => optimize::run(&options, json),
+        Command::Calibrate(options) => calibrate::run(&options, json),
         Command::Quantize(options) => quantize::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
         Command::Compress(options) => compress::run(&options, json),
@@ -40,16 +43,20 @@ pub(crate) fn set_threads(threads: usize) {
 
 /// Opens the model of a command, with the sizes it is given, and says what was dropped.
 fn open(input: &Input) -> Result<Opened, Error> {
+    open_at(&input.model, &input.reading)
+}
+
+fn open_at(path: &Path, reading: &Reading) -> Result<Opened, Error> {
     let options = ReadOptions {
-        allow_unknown_fields: input.allow_unknown_fields,
-        external_roots: input.external_root.clone(),
+        allow_unknown_fields: reading.allow_unknown_fields,
+        external_roots: reading.external_root.clone(),
         ..ReadOptions::default()
     };
-    let mut opened = lapidary::open(&input.model, &options)?;
+    let mut opened = lapidary::open(path, &options)?;
     for field in &opened.dropped {
         render::warning(&format!("dropped {field}"));
     }
-    fix_dims(&mut opened.model, &input.shapes)?;
+    fix_dims(&mut opened.model, &reading.shapes)?;
     Ok(opened)
 }
 

@@ -1,38 +1,56 @@
 //! `lapidary quantize`
 use super::{open, read_data, require_data};
-use crate::cli::{ActivationType, BiasType, Integers, Quantize, WeightType};
+use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
+use lapidary::ir::Model;
 use lapidary::passes::Context;
-use lapidary::passes::quantize::{
-    BiasForm, IntegerType, Prediction, QuantizeOptions, RangeMethod, WeightFormat,
-};
-use lapidary::{Error, Reference};
+use lapidary::passes::quantize::{CalibrationStatistics, Prediction, QuantizeOptions};
+use lapidary::{Dataset, Error, Reference};
+use std::path::Path;
+
+/// Where the ranges come from.
+enum Source<'a> {
+    File(&'a Path),
+    Samples(Dataset),
+}
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let data = require_data(&options.data, &original, "calibration")?;
-    let test = match &options.test {
-        Some(path) => read_data(path, &original, None)?,
-        None => data.clone(),
+    let source = match &options.calib {
+        Some(path) => Source::File(path),
+        None => Source::Samples(require_data(&options.data, &original, "calibration")?),
     };
-    let reference = Reference::new(&original, test)?;
-    let mut road = Road::new("quantize", &original, Some(&reference));
+    let test = match (&options.test, &source) {
+        (Some(path), _) => Some(read_data(path, &original, None)?),
+        (None, Source::Samples(data)) => Some(data.clone()),
+        (None, Source::File(_)) => None,
+    };
+    let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
+    if reference.is_none() && options.gates.any() {
+        return Err(Error::Usage {
+            problem: "--min-sqnr and --max-drop need samples to measure on".to_owned(),
+            help: "give them with --test FILE.npz".to_owned(),
+        });
+    }
+    let mut road = Road::new("quantize", &original, reference.as_ref());
     let mut model = original.clone();
     if !options.no_optimize {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings = options.integers.settings();
+    let settings = QuantizeOptions { method: options.method, ..options.integers.settings() };
+    let statistics = match &source {
+        Source::File(path) => read(path, &model)?,
+        Source::Samples(data) => calibrate(&model, data)?,
+    };
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
-    let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
-    let plan = lapidary::quantize(&mut model, &data, &settings)?;
-    drop(calibrating);
+    let plan = lapidary::quantize_with(&mut model, &(&statistics).into(), &settings)?;
     if let Some(name) = plan.unknown_exclusions.first() {
         return Err(Error::Usage {
             problem: format!("no node is `{name}`"),
@@ -42,8 +60,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         });
     }
     let evaluation = road.step("quantize", &model)?;
-    if let Some(evaluation) = &evaluation {
-        options.gates.check(&reference, evaluation)?;
+    if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
+        options.gates.check(reference, evaluation)?;
     }
     lapidary::save(&model, &options.output.output)?;
     if let Some(path) = &options.integers.calibration_cache {
@@ -55,42 +73,15 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
-impl Integers {
-    /// The options of the library.
-    fn settings(&self) -> QuantizeOptions {
-        let integers = |activations| match activations {
-            ActivationType::Uint8 => IntegerType::Uint8,
-            ActivationType::Int8 => IntegerType::Int8,
-            ActivationType::Uint16 => IntegerType::Uint16,
-            ActivationType::Int16 => IntegerType::Int16,
-        };
-        let bits = match (self.weights, self.reduce_range) {
-            (WeightType::Int4, _) => 4,
-            (WeightType::Int8, true) => 7,
-            (WeightType::Int8, false) => 8,
-        };
-        let bias = |bias| match bias {
-            BiasType::Int32 => BiasForm::Int32,
-            BiasType::Float => BiasForm::Float,
-        };
-        QuantizeOptions {
-            target: self.target,
-            activations: self.activations.map(integers),
-            symmetric: match (self.symmetric, self.asymmetric) {
-                (true, _) => Some(true),
-                (_, true) => Some(false),
-                _ => None,
-            },
-            method: RangeMethod::DEFAULT,
-            power_of_two: self.power_of_two,
-            weights: WeightFormat {
-                bits,
-                per_channel: !self.per_tensor,
-                power_of_two: self.power_of_two,
-            },
-            bias: self.bias.map(bias),
-            exclude: self.exclude.clone(),
-            keep_first_last: self.keep_first_last,
-        }
-    }
+/// The statistics of a file, if they are those of the model.
+fn read(path: &Path, model: &Model) -> Result<CalibrationStatistics, Error> {
+    let statistics = lapidary::read_calibration(path)?;
+    let checked = statistics.check(model);
+    checked.map_err(|source| Error::OtherModel { path: path.to_owned(), source })?;
+    Ok(statistics)
+}
+
+fn calibrate(model: &Model, data: &Dataset) -> Result<CalibrationStatistics, Error> {
+    let progress = Progress::samples("calibrating", data.samples);
+    lapidary::calibrate(model, lapidary::samples(data).inspect(|_| progress.advance()))
 }

@@ -1,6 +1,7 @@
 //! What a person or a program reads: tables on standard output, talk on standard error.
 #![expect(clippy::print_stdout, reason = "this is where the program prints")]
 
+mod calibration;
 mod diff;
 mod inspect;
 mod passes;
@@ -9,6 +10,7 @@ mod progress;
 mod quantization;
 mod road;
 
+pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
 pub(crate) use inspect::{inspect, text};
 pub(crate) use passes::{pass, passes};

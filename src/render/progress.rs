@@ -16,6 +16,23 @@ impl Progress {
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
+
+    /// Starts to count samples that `what` is done to, with the rate.
+    pub(crate) fn samples(what: &'static str, count: usize) -> Self {
+        let bar = ProgressBar::new(count as u64);
+        let template = "{msg} {bar:30} {pos}/{len} samples ({per_sec}, {eta} left)";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// Counts one more.
+    pub(crate) fn advance(&self) {
+        self.0.inc(1);
+    }
 }
 
 impl Drop for Progress {

@@ -38,11 +38,8 @@ impl CalibrationStatistics {
         E: From<ExecError> + Send,
     {
         let graph = &model.graph;
-        let made = |id: &ValueId| graph.value(*id).producer().is_some();
-        let computed = graph.values().map(|(id, _)| id).filter(made);
-        let watched: Vec<ValueId> = graph.required_inputs().chain(computed).collect();
         let runner = Runner::new(model, &RunOptions::default())?;
-        let observer = runner.observer(watched.into_iter().map(|id| graph.value(id).name()))?;
+        let observer = runner.observer(observable(graph).map(|id| graph.value(id).name()))?;
         let count = AtomicU64::new(0);
         let batches = samples.map(|sample| {
             count.fetch_add(1, Ordering::Relaxed);
@@ -58,6 +55,12 @@ impl CalibrationStatistics {
         let values = values.into_iter().map(shared).collect();
         Ok(Self { model: Fingerprint::of(model), samples, values })
     }
+}
+
+/// What is given to the model and what it computes.
+pub(super) fn observable(graph: &Graph) -> impl Iterator<Item = ValueId> + '_ {
+    let made = |id: &ValueId| graph.value(*id).producer().is_some();
+    graph.required_inputs().chain(graph.values().map(|(id, _)| id).filter(made))
 }
 
 /// The sample repeated as often as the model declares in its batch dimensions.

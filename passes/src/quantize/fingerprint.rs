@@ -12,6 +12,13 @@ use std::fmt;
 pub struct Fingerprint(pub u128);
 
 impl Fingerprint {
+    /// The fingerprint of bytes.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
+        let mut hash = Hash::new();
+        hash.bytes(bytes);
+        hash.finish()
+    }
+
     /// The fingerprint of a model.
     #[must_use]
     pub fn of(model: &Model) -> Self {

@@ -8,6 +8,7 @@ use crate::Pass;
 mod apply;
 mod calibration;
 mod calibration_cache;
+mod calibration_file;
 mod calibration_statistics;
 mod census;
 mod fingerprint;
@@ -27,6 +28,9 @@ mod testing;
 mod weight;
 
 pub use calibration::{Calibration, NoParameters};
+pub use calibration_file::{
+    CalibrationFileError, MAGIC as CALIBRATION_MAGIC, MergeError, OtherModel,
+};
 pub use calibration_statistics::CalibrationStatistics;
 pub use census::{Census, QuantizedActivation, QuantizedConstant};
 pub use fingerprint::Fingerprint;
