@@ -1,6 +1,7 @@
 //! The program and the library from outside, on the models in `fixtures/`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod calibration;
 mod cli;
 mod hostile;
 mod models;
