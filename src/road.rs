@@ -1,6 +1,6 @@
 //! The road of a model, one call per step.
-use crate::{Dataset, Error};
-use lapidary_exec::{ExecError, Inputs};
+use crate::{Dataset, DatasetError, Error};
+use lapidary_exec::ExecError;
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
 use lapidary_passes::prune::PruneChannels;
@@ -91,34 +91,46 @@ pub fn prune_as_is(model: &mut Model, pass: &PruneChannels) -> Result<Context, E
 /// Quantizes weights and activations, with ranges from running the model on `data`.
 ///
 /// # Errors
-/// When the model can't be executed or a pass is at fault.
+/// When samples can't be read, the model can't be executed or a pass is at fault.
 pub fn quantize(
     model: &mut Model,
     data: &Dataset,
     options: &QuantizeOptions,
 ) -> Result<QuantizationPlan, Error> {
-    let calibration = calibrate(model, data).map_err(|source| Error::Execute {
-        what: "model",
-        source,
-        help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
-    })?;
+    let calibration = calibrate(model, data)?;
     let plan = QuantizationPlan::of_model(model, &calibration, options);
     plan.apply(model)?;
     driver::check("quantize-static", model)?;
     Ok(plan)
 }
 
-/// The statistics of every value of a model over samples.
-fn calibrate(model: &Model, data: &Dataset) -> Result<Calibration, ExecError> {
-    Calibration::collect(model, (0..data.samples).map(|index| sample(data, index)))
+/// The statistics of every value of a model over samples, which are read one by one.
+fn calibrate(model: &Model, data: &Dataset) -> Result<Calibration, Error> {
+    let samples = (0..data.len()).map(|index| Ok(data.sample(index)?));
+    Calibration::collect(model, samples).map_err(|error| match error {
+        Uncalibrated::Data(source) => Error::data(data.path(), source),
+        Uncalibrated::Run(source) => Error::Execute {
+            what: "model",
+            source,
+            help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
+        },
+    })
 }
 
-/// One sample, with a batch dimension of 1.
-fn sample(data: &Dataset, index: usize) -> Result<Inputs, ExecError> {
-    let row = |(name, tensor): (&String, &lapidary_ir::Tensor)| {
-        let refused =
-            || ExecError::UnsupportedType { name: name.clone(), elem_type: tensor.elem_type() };
-        Ok((name.clone(), tensor.gather_axis(0, &[index]).ok_or_else(refused)?))
-    };
-    data.inputs.iter().map(row).collect()
+/// Why there are no statistics.
+enum Uncalibrated {
+    Data(DatasetError),
+    Run(ExecError),
+}
+
+impl From<DatasetError> for Uncalibrated {
+    fn from(error: DatasetError) -> Self {
+        Self::Data(error)
+    }
+}
+
+impl From<ExecError> for Uncalibrated {
+    fn from(error: ExecError) -> Self {
+        Self::Run(error)
+    }
 }

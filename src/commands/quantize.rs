@@ -1,5 +1,5 @@
 //! `lapidary quantize`
-use super::{open, read_data, require_data};
+use super::open;
 use crate::cli::{ActivationType, BiasType, Integers, Quantize, WeightType};
 use crate::render::{self, Progress, Road};
 use lapidary::passes::Context;
@@ -12,11 +12,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let data = require_data(&options.data, &original, "calibration")?;
-    let test = match &options.test {
-        Some(path) => read_data(path, &original, None)?,
-        None => data.clone(),
-    };
+    let test = options.test.as_deref();
+    let (data, test) = options.data.read_with_test(&original, test, "calibration")?;
     let reference = Reference::new(&original, test)?;
     let mut road = Road::new("quantize", &original, Some(&reference));
     let mut model = original.clone();
@@ -30,7 +27,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
-    let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
+    let calibrating = Progress::start(format!("calibrating on {} samples", data.len()));
     let plan = lapidary::quantize(&mut model, &data, &settings)?;
     drop(calibrating);
     if let Some(name) = plan.unknown_exclusions.first() {

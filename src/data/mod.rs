@@ -1,157 +1,171 @@
 //! Samples for calibration and for tests.
-use crate::numpy;
-use lapidary_ir::{Dim, ElemType, Graph, Tensor};
+//!
+//! A [`Dataset`] knows where its samples are and reads them when they are asked for: arrays are mapped,
+//! images decoded one by one. Memory does not grow with the number of samples, unless [`Dataset::stacked`]
+//! asks for all of them at once.
+mod arrays;
+mod decode;
+mod error;
+mod feeds;
+mod folder;
+mod images;
+mod labels;
+mod npy;
+mod npz;
+mod pixels;
+mod plausible;
+mod polygraphy;
+mod preprocess;
+mod resample;
+mod signature;
+mod spool;
+mod stack;
+
+pub use error::DatasetError;
+pub use plausible::{Finding, ImplausibleInput};
+pub use preprocess::{Channels, Layout, Preprocess, Resize};
+pub use resample::Interpolation;
+
+pub(crate) use stack::concat;
+
+use arrays::{Arrays, Folder};
+use feeds::{Memory, TestData};
+use images::Images;
+use labels::Labels;
+use lapidary_exec::Inputs;
+use lapidary_ir::{Graph, Tensor};
+use signature::Signature;
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
-use thiserror::Error;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The array that holds labels in an .npz file.
-const LABELS: &str = "y";
+/// Files beside images that hold their labels.
+const LABEL_FILES: [&str; 2] = ["labels.csv", "labels.txt"];
 
-/// Samples: for every input of a model one array with the samples along axis 0.
+/// Where samples come from.
+trait Source: fmt::Debug + Send + Sync {
+    /// The number of samples.
+    fn len(&self) -> usize;
+
+    /// The samples of a range that is not empty, stacked along axis 0.
+    fn read(&self, range: Range<usize>) -> Result<Inputs, DatasetError>;
+
+    /// Whether a sample is all a model is given at once, in the shapes it takes.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    /// Whether samples may be given to a model apart.
+    fn is_divisible(&self) -> bool {
+        true
+    }
+
+    /// Whether samples are made of images.
+    fn is_images(&self) -> bool {
+        false
+    }
+}
+
+/// How samples are read.
+#[derive(Debug, Clone, Default)]
+pub struct DataOptions {
+    /// Use only the first samples, so many.
+    pub limit: Option<usize>,
+    /// A file with the labels: lines `file,label`, lines with a label each, or an .npy of integers.
+    pub labels: Option<PathBuf>,
+    /// How images are prepared.
+    pub images: Preprocess,
+}
+
+/// Samples of what a model takes, read when they are asked for.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The arrays by input name.
-    pub inputs: BTreeMap<String, Tensor>,
-    /// The class of every sample, if known.
-    pub labels: Option<Vec<i64>>,
-    /// The number of samples.
-    pub samples: usize,
-}
-
-/// Why data can't be used.
-#[derive(Debug, Error)]
-pub enum DatasetError {
-    /// The file can't be opened or read.
-    #[error("the file can't be read")]
-    Io(#[from] io::Error),
-    /// The file is neither .npy nor .npz.
-    #[error("the file name ends in neither .npy nor .npz")]
-    Format,
-    /// The archive is malformed.
-    #[error("the archive can't be read: {0}")]
-    Npz(String),
-    /// One array can't be read.
-    #[error("array `{name}` can't be read: {problem}")]
-    Npy {
-        /// The array.
-        name: String,
-        /// What the reader says.
-        problem: String,
-    },
-    /// The model has several inputs, a single array can't feed them.
-    #[error("one array can't feed the {} inputs {}", .inputs.len(), names(.inputs))]
-    OneArray {
-        /// The inputs.
-        inputs: Vec<String>,
-    },
-    /// An input has no array.
-    #[error("no array is named `{input}`; the file has {}", names(.found))]
-    Missing {
-        /// The input.
-        input: String,
-        /// The arrays of the file.
-        found: Vec<String>,
-    },
-    /// An array has the wrong element type.
-    #[error("array `{name}` is {found}, the input is {expected}")]
-    ElemType {
-        /// The array.
-        name: String,
-        /// Its type.
-        found: ElemType,
-        /// The input's type.
-        expected: ElemType,
-    },
-    /// An array has the wrong shape.
-    #[error("array `{name}` has shape {found:?}, the input takes {expected}")]
-    Shape {
-        /// The array.
-        name: String,
-        /// Its dimensions.
-        found: Vec<i64>,
-        /// The input's shape, the first dimension being the samples.
-        expected: String,
-    },
-    /// Arrays or labels have different numbers of samples.
-    #[error("`{name}` has {found} samples, `{first}` has {expected}")]
-    Samples {
-        /// The array.
-        name: String,
-        /// Its samples.
-        found: usize,
-        /// The array it is compared with.
-        first: String,
-        /// The samples of that.
-        expected: usize,
-    },
-    /// There is nothing.
-    #[error("there are no samples")]
-    Empty,
-}
-
-impl DatasetError {
-    /// Whether the operating system is the cause.
-    #[must_use]
-    pub fn is_io(&self) -> bool {
-        matches!(self, Self::Io(_))
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Io(_) => "check the path and its permissions",
-            Self::Format | Self::OneArray { .. } => {
-                "save the arrays with numpy.savez(path, input_name=array, …)"
-            }
-            Self::Npz(_) | Self::Npy { .. } => {
-                "save the arrays again with numpy.savez: numbers or booleans, no objects"
-            }
-            Self::Missing { .. } => {
-                "name the arrays after the inputs: numpy.savez(path, input_name=array)"
-            }
-            Self::ElemType { .. } | Self::Shape { .. } => {
-                "save the arrays as the model takes them, preprocessed, samples along axis 0"
-            }
-            Self::Samples { .. } | Self::Empty => "give every array the same number of samples",
-        }
-    }
-}
-
-fn names(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
+    source: Arc<dyn Source>,
+    labels: Option<Arc<[i64]>>,
+    samples: usize,
+    path: PathBuf,
 }
 
 impl Dataset {
-    /// Reads `.npz` (arrays by input name, labels under `y`) or `.npy` (the only input).
+    /// Opens samples for the inputs of `graph`:
+    ///
+    /// * `.npz`: an array per input, samples along axis 0, labels under `y`; `.npy`: the only input;
+    /// * a folder of `.npz` or `.npy` files, sorted by name, each with one sample or several;
+    /// * a folder with `test_data_set_0/input_0.pb` and so on, or one such folder: ONNX's test data;
+    /// * `.json`: inputs as Polygraphy saves them;
+    /// * a folder of `.jpg`, `.jpeg` and `.png` images for a model with one input, prepared as the options
+    ///   say; if they are in sub-folders, the sorted names of these are the classes. Labels may also be in
+    ///   `labels.csv` or `labels.txt` in the folder.
     ///
     /// # Errors
-    /// When the file can't be read or does not fit the inputs of `graph`.
-    pub fn read(path: &Path, graph: &Graph, limit: Option<usize>) -> Result<Self, DatasetError> {
-        let mut arrays = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("npz") => numpy::read_npz(path)?,
-            Some("npy") => {
-                let inputs: Vec<String> = required_inputs(graph);
-                let [input] = inputs.as_slice() else {
-                    return Err(DatasetError::OneArray { inputs });
-                };
-                BTreeMap::from([(input.clone(), numpy::read_npy(path)?)])
+    /// When the files can't be read or do not fit the inputs. Headers of all arrays are checked now, of
+    /// images and feeds only the first one.
+    pub fn read(path: &Path, graph: &Graph, options: &DataOptions) -> Result<Self, DatasetError> {
+        let signature = Signature::of(graph);
+        let mut found = match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => Self::read_folder(path, signature, options)?,
+            Some("npy" | "npz") => {
+                let (arrays, labels) = Arrays::of_file(path, &signature)?;
+                Self::of(Arc::new(arrays), labels)
             }
-            _ => return Err(DatasetError::Format),
+            Some("json") => Self::of(Arc::new(polygraphy::Feeds::open(path, signature)?), None),
+            // What is not there is no matter of its name.
+            _ => {
+                std::fs::metadata(path)?;
+                return Err(DatasetError::Format);
+            }
         };
-        let labels = match required_inputs(graph).iter().any(|input| input == LABELS) {
-            true => None,
-            false => arrays.remove(LABELS),
-        };
-        let mut dataset = Self::new(arrays, graph)?;
-        dataset.labels = labels.map(|labels| dataset.check_labels(&labels)).transpose()?;
-        Ok(match limit {
-            Some(limit) if limit < dataset.samples => dataset.take(limit),
-            _ => dataset,
+        // Those of images are found by their files.
+        if let Some(file) = &options.labels
+            && !found.is_images()
+        {
+            let labels = Labels::read(file)?.of_samples(found.samples, None)?;
+            found.labels = Some(labels.into());
+        }
+        found.path = path.to_owned();
+        Ok(match options.limit {
+            Some(limit) if limit < found.samples => found.take(limit),
+            _ => found,
         })
+    }
+
+    fn read_folder(
+        path: &Path,
+        signature: Signature,
+        options: &DataOptions,
+    ) -> Result<Self, DatasetError> {
+        if let Some(feeds) = TestData::find(path, &signature)? {
+            return Ok(Self::of(Arc::new(feeds), None));
+        }
+        let entries = folder::entries(path)?;
+        for extension in ["npz", "npy"] {
+            let files = folder::files(&entries, &[extension]);
+            if !files.is_empty() {
+                let (folder, labels) = Folder::new(files, signature)?;
+                return Ok(Self::of(Arc::new(folder), labels));
+            }
+        }
+        let found = images::find(&entries)?;
+        if found.files.is_empty() {
+            return Err(DatasetError::EmptyFolder);
+        }
+        let images = Images::new(&found, options.images.clone(), &signature)?;
+        let beside = LABEL_FILES.iter().map(|name| path.join(name)).find(|path| path.is_file());
+        let labels = match options.labels.clone().or(beside) {
+            Some(file) => {
+                let labels = Labels::read(&file)?;
+                Some(labels.of_samples(images.len(), Some(&images.names()))?)
+            }
+            None => found.classes,
+        };
+        Ok(Self::of(Arc::new(images), labels))
+    }
+
+    fn of(source: Arc<dyn Source>, labels: Option<Vec<i64>>) -> Self {
+        let samples = source.len();
+        Self { source, labels: labels.map(Into::into), samples, path: PathBuf::new() }
     }
 
     /// Samples from arrays by input name; arrays no input takes are left out.
@@ -159,89 +173,104 @@ impl Dataset {
     /// # Errors
     /// When an input has no array, or one of another type or shape.
     pub fn new(arrays: BTreeMap<String, Tensor>, graph: &Graph) -> Result<Self, DatasetError> {
-        let found: Vec<String> = arrays.keys().cloned().collect();
-        let mut inputs: BTreeMap<String, Tensor> = BTreeMap::new();
-        for id in graph.required_inputs() {
-            let value = graph.value(id);
-            let name = value.name().to_owned();
-            let Some(array) = arrays.get(&name) else {
-                return Err(DatasetError::Missing { input: name, found });
-            };
-            if let Some(expected) = value.elem_type()
-                && expected != array.elem_type()
-            {
-                return Err(DatasetError::ElemType { name, found: array.elem_type(), expected });
-            }
-            if let Some(shape) = value.shape()
-                && !fits(array.dims(), shape)
-            {
-                let dims: Vec<String> = shape.iter().skip(1).map(Dim::to_string).collect();
-                let expected = format!("[samples, {}]", dims.join(", "));
-                return Err(DatasetError::Shape { name, found: array.dims().to_vec(), expected });
-            }
-            if let Some((first, other)) = inputs.first_key_value()
-                && other.dims().first() != array.dims().first()
-            {
-                let samples = |tensor: &Tensor| tensor.dims().first().map_or(0, |&n| n as usize);
-                return Err(DatasetError::Samples {
-                    name,
-                    found: samples(array),
-                    first: first.clone(),
-                    expected: samples(other),
-                });
-            }
-            inputs.insert(name, array.clone());
-        }
-        let samples = inputs.values().next().and_then(|tensor| tensor.dims().first().copied());
-        match samples {
-            Some(samples) if samples > 0 => {
-                Ok(Self { inputs, labels: None, samples: samples as usize })
-            }
-            _ => Err(DatasetError::Empty),
-        }
+        let arrays = Arrays::of_memory(arrays, &Signature::of(graph))?;
+        Ok(Self::of(Arc::new(arrays), None))
     }
 
     /// All samples of inputs that were made for a model: one run.
     #[must_use]
     pub fn whole(inputs: BTreeMap<String, Tensor>) -> Self {
-        let samples = inputs.values().next().and_then(|tensor| tensor.dims().first().copied());
-        Self { inputs, labels: None, samples: samples.unwrap_or(1) as usize }
+        Self::of(Arc::new(Memory(inputs)), None)
     }
 
-    fn check_labels(&self, labels: &Tensor) -> Result<Vec<i64>, DatasetError> {
-        let values = labels.to_i64().ok_or_else(|| DatasetError::Npy {
-            name: LABELS.to_owned(),
-            problem: format!("labels are {}, expected integers", labels.elem_type()),
-        })?;
-        if values.len() != self.samples {
-            let first = self.inputs.keys().next().cloned().unwrap_or_default();
-            return Err(DatasetError::Samples {
-                name: LABELS.to_owned(),
-                found: values.len(),
-                first,
-                expected: self.samples,
-            });
+    /// The number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.samples
+    }
+
+    /// Whether there are no samples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples == 0
+    }
+
+    /// The class of every sample, if known.
+    #[must_use]
+    pub fn labels(&self) -> Option<&[i64]> {
+        self.labels.as_deref()
+    }
+
+    /// Where the samples come from; empty for samples from memory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a sample is all a model is given at once, in the shapes it takes.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.source.is_whole()
+    }
+
+    /// Whether the samples are made of images.
+    #[must_use]
+    pub fn is_images(&self) -> bool {
+        self.source.is_images()
+    }
+
+    /// One sample, by input: arrays with a leading dimension of 1, or whole feeds as they are.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    ///
+    /// # Panics
+    /// When there is no sample `index`.
+    pub fn sample(&self, index: usize) -> Result<Inputs, DatasetError> {
+        self.batch(index..index + 1)
+    }
+
+    /// Samples stacked along axis 0.
+    ///
+    /// # Errors
+    /// When one can't be read, or their shapes differ.
+    ///
+    /// # Panics
+    /// When the range is empty or reaches beyond the samples.
+    pub fn batch(&self, range: Range<usize>) -> Result<Inputs, DatasetError> {
+        assert!(range.start < range.end && range.end <= self.samples, "samples {range:?}");
+        self.source.read(range)
+    }
+
+    /// Ranges of samples to be read one after the other, of `size` samples but for the last: single feeds, and
+    /// everything at once where inputs were made for one run.
+    pub(crate) fn parts(&self, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let size = match (self.source.is_divisible(), self.is_whole()) {
+            (false, _) => self.samples,
+            (true, true) => 1,
+            (true, false) => size,
+        };
+        let samples = self.samples;
+        (0..samples).step_by(size.max(1)).map(move |start| start..samples.min(start + size))
+    }
+
+    /// All samples stacked along axis 0. Arrays of one file stay where they are; anything else takes memory
+    /// for every sample.
+    ///
+    /// # Errors
+    /// When one can't be read, or their shapes differ.
+    pub fn stacked(&self) -> Result<Inputs, DatasetError> {
+        if self.is_empty() {
+            return Err(DatasetError::Empty);
         }
-        Ok(values)
+        self.batch(0..self.samples)
     }
 
     /// The first `count` samples.
     #[must_use]
     pub fn take(&self, count: usize) -> Self {
-        let keep: Vec<usize> = (0..count.min(self.samples)).collect();
-        let cut = |tensor: &Tensor| tensor.gather_axis(0, &keep).unwrap_or_else(|| tensor.clone());
-        let inputs = self.inputs.iter().map(|(name, tensor)| (name.clone(), cut(tensor))).collect();
-        let labels = self.labels.as_ref().map(|labels| labels[..keep.len()].to_vec());
-        Self { inputs, labels, samples: keep.len() }
+        let samples = count.min(self.samples);
+        let labels = self.labels.as_ref().map(|labels| labels[..samples].into());
+        Self { labels, samples, ..self.clone() }
     }
-}
-
-/// Whether an array of samples has the dimensions of an input, whatever its first one.
-fn fits(dims: &[i64], shape: &[Dim]) -> bool {
-    let same = |(found, expected): (&i64, &Dim)| expected.value().is_none_or(|dim| dim == *found);
-    dims.len() == shape.len() && !dims.is_empty() && dims.iter().zip(shape).skip(1).all(same)
-}
-
-fn required_inputs(graph: &Graph) -> Vec<String> {
-    graph.required_inputs().map(|id| graph.value(id).name().to_owned()).collect()
 }
