@@ -24,36 +24,39 @@ pub(crate) struct Data {
     images: Images,
 }
 
+/// The heading of the options for images.
+const IMAGES: &str = "Image folders";
+
 /// How images are prepared. Names and results are those of torchvision on Pillow images.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Image folders")]
 struct Images {
-    /// Start from a usual recipe; the options below change it. `none` keeps pixels from 0 to 255.
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Preprocess::PRESETS))]
+    /// Prepare images by a usual recipe; --resize, --center-crop, --scale, --mean, --std and others change
+    /// it. `none` keeps pixels from 0 to 255.
+    #[arg(long, help_heading = IMAGES, value_name = "NAME", value_parser = PossibleValuesParser::new(Preprocess::PRESETS))]
     preprocess: Option<String>,
     /// Resize the shorter side to N pixels, or to HxW.
-    #[arg(long, value_name = "N|HxW", value_parser = resize)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_name = "N|HxW", value_parser = resize)]
     resize: Option<Resize>,
     /// Keep the middle N x N or H x W pixels.
-    #[arg(long, value_name = "N|HxW", value_parser = crop)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_name = "N|HxW", value_parser = crop)]
     center_crop: Option<(usize, usize)>,
     /// How pixels between pixels are made. Default bilinear.
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_enum)]
     interpolation: Option<Between>,
     /// Multiply pixels by X. Default 1/255; 1 for a model that takes bytes.
-    #[arg(long, value_name = "X", value_parser = factor)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_name = "X", value_parser = factor)]
     scale: Option<f32>,
     /// Subtract these afterwards: one number, or three for red, green and blue.
-    #[arg(long, value_name = "R,G,B", value_parser = triple, allow_hyphen_values = true)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_name = "R,G,B", value_parser = triple, allow_hyphen_values = true)]
     mean: Option<[f32; 3]>,
     /// Divide by these then.
-    #[arg(long, value_name = "R,G,B", value_parser = divisor)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_name = "R,G,B", value_parser = divisor)]
     std: Option<[f32; 3]>,
     /// Where the channels stand. Default as the model has them.
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_enum)]
     layout: Option<Place>,
     /// The order of the channels. Default rgb, or grey for a model with one channel.
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true, value_enum)]
     channels: Option<Order>,
 }
 
