@@ -1,39 +1,48 @@
 //! Calibration apart from quantization: statistics in a file.
-use crate::{Dataset, Error};
-use lapidary_exec::{ExecError, Inputs};
-use lapidary_ir::{Model, Tensor};
+use crate::{Dataset, DatasetError, Error};
+use lapidary_exec::ExecError;
+use lapidary_ir::Model;
 use lapidary_passes::quantize::{CALIBRATION_MAGIC, CalibrationStatistics};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-/// Runs a model on samples, in parallel, and keeps exact statistics of every value.
+/// Runs a model on some samples of a dataset, in parallel, and keeps exact statistics of every value.
 ///
 /// # Errors
-/// When a sample does not fit the model or the runtime can't execute it.
+/// When a sample can't be read or does not fit the model, or the runtime can't execute it.
 pub fn calibrate(
     model: &Model,
-    samples: impl Iterator<Item = Result<Inputs, ExecError>> + Send,
+    data: &Dataset,
+    indices: impl Iterator<Item = usize> + Send,
 ) -> Result<CalibrationStatistics, Error> {
-    CalibrationStatistics::collect(model, samples).map_err(|source| Error::Execute {
-        what: "model",
-        source,
-        help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
+    let samples = indices.map(|index| Ok(data.sample(index)?));
+    CalibrationStatistics::collect(model, samples).map_err(|error| match error {
+        Uncalibrated::Data(source) => Error::data(data.path(), source),
+        Uncalibrated::Run(source) => Error::Execute {
+            what: "model",
+            source,
+            help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
+        },
     })
 }
 
-/// The samples of a dataset one by one, with a batch dimension of 1.
-pub fn samples(data: &Dataset) -> impl ExactSizeIterator<Item = Result<Inputs, ExecError>> + '_ {
-    (0..data.samples).map(|index| {
-        let row = |(name, tensor): (&String, &Tensor)| {
-            let (name, elem_type) = (name.clone(), tensor.elem_type());
-            match tensor.gather_axis(0, &[index]) {
-                Some(row) => Ok((name, row)),
-                None => Err(ExecError::UnsupportedType { name, elem_type }),
-            }
-        };
-        data.inputs.iter().map(row).collect()
-    })
+/// Why there are no statistics.
+enum Uncalibrated {
+    Data(DatasetError),
+    Run(ExecError),
+}
+
+impl From<DatasetError> for Uncalibrated {
+    fn from(error: DatasetError) -> Self {
+        Self::Data(error)
+    }
+}
+
+impl From<ExecError> for Uncalibrated {
+    fn from(error: ExecError) -> Self {
+        Self::Run(error)
+    }
 }
 
 /// Whether a file holds calibration statistics, by its first bytes.

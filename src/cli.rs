@@ -1,4 +1,5 @@
 //! The command line.
+use crate::commands::Data;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
@@ -113,17 +114,6 @@ pub(crate) struct Output {
     pub(crate) output: PathBuf,
 }
 
-/// The samples to work with.
-#[derive(Debug, Args)]
-pub(crate) struct Data {
-    /// Samples: .npz with an array per input and labels under `y`, or .npy for a single input.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: Option<PathBuf>,
-    /// Use only the first N samples.
-    #[arg(long, value_name = "N", visible_alias = "limit")]
-    pub(crate) samples: Option<usize>,
-}
-
 /// How the result is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VerifyMode {
@@ -234,7 +224,7 @@ pub(crate) struct Quantize {
     #[command(flatten)]
     pub(crate) data: Data,
     /// Samples to measure the result on; by default those of --data.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) test: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) gates: Gates,
@@ -394,7 +384,7 @@ pub(crate) struct Compress {
     #[command(flatten)]
     pub(crate) data: Data,
     /// Samples to measure the result on; by default those of --data.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) test: Option<PathBuf>,
     /// Remove this fraction of channels.
     #[arg(long, value_name = "FRACTION")]

@@ -8,7 +8,7 @@ use lapidary_passes::quantize::{CalibrationFileError, MergeError, OtherModel};
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Why a command did not do its work.
@@ -95,7 +95,7 @@ pub enum Error {
     #[error("the data `{}` can't be used", path.display())]
     #[diagnostic(code(LP0304))]
     Data {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// The cause.
         #[source]
@@ -192,6 +192,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The data of `path` can't be used.
+    #[must_use]
+    pub fn data(path: &Path, source: DatasetError) -> Self {
+        Self::Data { path: path.to_owned(), help: source.help(), source }
+    }
+
     /// The exit code of the program: 1 a check said no, 2 usage, 3 input rejected, 4 a limit,
     /// 5 input or output failed.
     #[must_use]

@@ -1,7 +1,8 @@
 //! Proof by execution: what a changed model computes, against the original.
+use crate::data::concat;
 use crate::{Dataset, Error};
 use lapidary_exec::{Comparison, Outputs, RunOptions, Runner, compare};
-use lapidary_ir::Model;
+use lapidary_ir::{Model, Tensor};
 use serde::Serialize;
 
 /// The outputs of the original on samples, to compare changed models with.
@@ -51,7 +52,7 @@ impl Reference {
     /// The number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
-        self.dataset.samples
+        self.dataset.len()
     }
 
     /// How far the original is from itself when the runtime executes it in another order of
@@ -113,6 +114,10 @@ impl From<Comparison> for OutputError {
     }
 }
 
+/// Samples that are read at a time, if the model does not take more at once.
+const PART: usize = 64;
+
+/// The outputs for all samples, which are read part by part.
 fn outputs(
     model: &Model,
     dataset: &Dataset,
@@ -125,12 +130,50 @@ fn outputs(
         help: "the built-in runtime lacks something the model needs; `--verify off` skips execution where a command has it",
     };
     let runner = Runner::new(model, options).map_err(execute)?;
-    runner.run_batched(&dataset.inputs).map_err(execute)
+    let mut parts = Vec::new();
+    for range in dataset.parts(part_size(model)) {
+        let inputs = dataset.batch(range).map_err(|source| Error::data(dataset.path(), source))?;
+        let outputs = match dataset.is_whole() {
+            true => runner.run(&inputs),
+            false => runner.run_batched(&inputs),
+        };
+        parts.push(outputs.map_err(execute)?);
+    }
+    Ok(join(parts))
+}
+
+/// Whole batches, so that no batch but the last of all has to be filled up.
+fn part_size(model: &Model) -> usize {
+    let graph = &model.graph;
+    let shape = graph.required_inputs().find_map(|id| graph.value(id).shape()?.first()?.value());
+    let batch = shape.and_then(|batch| usize::try_from(batch).ok()).unwrap_or(1).max(1);
+    batch * (PART / batch).max(1)
+}
+
+/// The outputs of all parts, joined along axis 0; as a row of numbers where feeds of different shapes gave
+/// outputs that do not fit together.
+fn join(mut parts: Vec<Outputs>) -> Outputs {
+    if parts.len() < 2 {
+        return parts.pop().unwrap_or_default();
+    }
+    let Some(first) = parts.first() else { return Outputs::new() };
+    let output = |(index, (name, tensor)): (usize, &(String, Tensor))| {
+        let tensors: Vec<&Tensor> =
+            parts.iter().filter_map(|part| part.get(index)).map(|(_, tensor)| tensor).collect();
+        let flat = || {
+            let flat = |tensor: &&Tensor| tensor.reshaped(vec![tensor.len() as i64]).ok();
+            let rows: Vec<Tensor> = tensors.iter().filter_map(flat).collect();
+            concat(&rows.iter().collect::<Vec<_>>())
+        };
+        let joined = concat(&tensors).or_else(flat);
+        (name.clone(), joined.unwrap_or_else(|| tensor.clone()))
+    };
+    first.iter().enumerate().map(output).collect()
 }
 
 /// The first output with one row per sample and at least two columns is taken for the classes.
 fn accuracy(outputs: &Outputs, dataset: &Dataset) -> Option<f64> {
-    let labels = dataset.labels.as_ref()?;
+    let labels = dataset.labels()?;
     let (scores, classes) = outputs.iter().find_map(|(_, tensor)| match *tensor.dims() {
         [rows, classes] if rows as usize == labels.len() && classes > 1 => {
             Some((tensor.to_f32()?, classes as usize))

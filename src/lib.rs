@@ -15,19 +15,21 @@
 mod bisect;
 mod calibrate;
 mod cost;
-mod dataset;
+mod data;
 mod diff;
 mod error;
 mod evaluate;
 mod file;
-mod numpy;
 mod proof;
 mod road;
 
 pub use bisect::{Guilty, bisect};
-pub use calibrate::{calibrate, is_calibration, read_calibration, samples, write_calibration};
+pub use calibrate::{calibrate, is_calibration, read_calibration, write_calibration};
 pub use cost::Cost;
-pub use dataset::{Dataset, DatasetError};
+pub use data::{
+    Channels, DataOptions, Dataset, DatasetError, Finding, ImplausibleInput, Interpolation, Layout,
+    Preprocess, Resize,
+};
 pub use diff::{Diff, NodeChange, Pair, TensorChange};
 pub use error::Error;
 pub use evaluate::{Evaluation, OutputError, Reference};

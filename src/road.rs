@@ -1,5 +1,5 @@
 //! The road of a model, one call per step.
-use crate::calibrate::{calibrate, samples};
+use crate::calibrate::calibrate;
 use crate::{Dataset, Error};
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
@@ -91,13 +91,13 @@ pub fn prune_as_is(model: &mut Model, pass: &PruneChannels) -> Result<Context, E
 /// Quantizes weights and activations, with ranges from running the model on `data`.
 ///
 /// # Errors
-/// When the model can't be executed or a pass is at fault.
+/// When samples can't be read, the model can't be executed or a pass is at fault.
 pub fn quantize(
     model: &mut Model,
     data: &Dataset,
     options: &QuantizeOptions,
 ) -> Result<QuantizationPlan, Error> {
-    let statistics = calibrate(model, samples(data))?;
+    let statistics = calibrate(model, data, 0..data.len())?;
     quantize_with(model, &Calibration::from(&statistics), options)
 }
 

@@ -8,8 +8,11 @@ use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 use memmap2::Mmap;
 
-/// The contents of a file as memory that is read when it is touched.
-pub(crate) fn map(file: &File) -> io::Result<Bytes> {
+/// The contents of an open file as memory that is read when it is touched. The file must not shrink meanwhile.
+///
+/// # Errors
+/// When the operating system refuses the map.
+pub fn map(file: &File) -> io::Result<Bytes> {
     // SAFETY: the map is private to this process and read-only. Its contents change only if another process changes the
     // file meanwhile, which the caller accepts by asking for a map; this crate itself never writes to a file in place.
     let map = unsafe { Mmap::map(file)? };

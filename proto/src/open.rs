@@ -31,7 +31,10 @@ pub enum OpenError {
 }
 
 /// The contents of a file: mapped, or read into memory.
-pub(crate) fn contents(path: &Path, mmap: bool) -> Result<Bytes, OpenError> {
+///
+/// # Errors
+/// When there is no such file or it can't be read, and when the path names a folder, a device or a pipe.
+pub fn contents(path: &Path, mmap: bool) -> Result<Bytes, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     // Looked at before it is opened: opening a pipe waits for its other end.
     let file_type = fs::metadata(path).map_err(io)?.file_type();

@@ -1,5 +1,5 @@
 //! `lapidary calibrate`
-use super::{open_at, require_data};
+use super::open_at;
 use crate::cli::Calibrate;
 use crate::render::{self, Progress};
 use lapidary::Error;
@@ -20,14 +20,14 @@ pub(crate) fn run(options: &Calibrate, json: bool) -> Result<(), Error> {
 fn collect(path: &Path, options: &Calibrate) -> Result<CalibrationStatistics, Error> {
     let mut model = open_at(path, &options.reading)?.model;
     model.graph.infer();
-    let data = require_data(&options.data, &model, "calibration")?;
+    let data = options.data.require(&model, "calibration")?;
     if !options.no_optimize {
         lapidary::optimize(&mut model)?;
     }
     let (shard, shards) = options.shard.unwrap_or((1, 1));
-    let own = lapidary::samples(&data).skip(shard - 1).step_by(shards);
+    let own = (shard - 1..data.len()).step_by(shards);
     let progress = Progress::samples("calibrating", own.len());
-    lapidary::calibrate(&model, own.inspect(|_| progress.advance()))
+    lapidary::calibrate(&model, &data, own.inspect(|_| progress.advance()))
 }
 
 fn merge(paths: &[PathBuf]) -> Result<CalibrationStatistics, Error> {

@@ -1,5 +1,5 @@
 //! `lapidary compress`
-use super::{open, prune, read_data, require_data};
+use super::{open, prune};
 use crate::cli::{Compress, Norm, QuantizeTo};
 use crate::render::{self, Progress, Road};
 use lapidary::passes::quantize::QuantizeOptions;
@@ -9,11 +9,8 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let data = require_data(&options.data, &original, "compress")?;
-    let test = match &options.test {
-        Some(path) => read_data(path, &original, None)?,
-        None => data.clone(),
-    };
+    let test = options.test.as_deref();
+    let (data, test) = options.data.read_with_test(&original, test, "compress")?;
     let pruning = options.prune.map(|ratio| prune::pass(ratio, Norm::L2, 1)).transpose()?;
     let reference = Reference::new(&original, test)?;
     let mut road = Road::new("compress", &original, Some(&reference));
@@ -28,7 +25,7 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
         evaluation = road.step("prune", &model)?;
     }
     if options.quantize == Some(QuantizeTo::Int8) {
-        let calibrating = Progress::start(format!("calibrating on {} samples", data.samples));
+        let calibrating = Progress::start(format!("calibrating on {} samples", data.len()));
         let plan = lapidary::quantize(&mut model, &data, &QuantizeOptions::default())?;
         drop(calibrating);
         road.placement(&plan, false);

@@ -1,6 +1,7 @@
 //! One file per verb.
 mod calibrate;
 mod compress;
+mod data_args;
 mod diff;
 mod gates;
 mod inspect;
@@ -12,10 +13,12 @@ mod quantize;
 mod verification;
 mod verify;
 
-use crate::cli::{Cli, Command, Data, Input, Reading, Shapes};
+pub(crate) use data_args::Data;
+
+use crate::cli::{Cli, Command, Input, Reading, Shapes};
 use crate::render;
 use lapidary::ir::{FixedDims, Model};
-use lapidary::{Dataset, Error, Opened, ReadOptions};
+use lapidary::{Error, Opened, ReadOptions};
 use std::path::Path;
 
 /// Runs the verb of the command line. Whether the answer is yes, for verbs that ask.
@@ -66,25 +69,4 @@ fn fix_dims(model: &mut Model, shapes: &Shapes) -> Result<(), Error> {
     }
     let inputs = shapes.input_shape.iter().map(|(name, dims)| (name.clone(), dims.to_vec()));
     lapidary::fix_dims(model, &FixedDims { params: shapes.dim.clone(), inputs: inputs.collect() })
-}
-
-/// Reads samples that fit a model.
-fn read_data(path: &Path, model: &Model, limit: Option<usize>) -> Result<Dataset, Error> {
-    Dataset::read(path, &model.graph, limit).map_err(|source| Error::Data {
-        path: path.to_owned(),
-        help: source.help(),
-        source,
-    })
-}
-
-/// Reads the samples of `--data`, which the command can't do without.
-fn require_data(data: &Data, model: &Model, why: &str) -> Result<Dataset, Error> {
-    let Some(path) = &data.data else {
-        return Err(Error::Usage {
-            problem: format!("{why} needs samples"),
-            help: "give them with --data FILE.npz: an array per input, 100 to 500 samples"
-                .to_owned(),
-        });
-    };
-    read_data(path, model, data.samples)
 }

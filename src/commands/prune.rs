@@ -1,5 +1,5 @@
 //! `lapidary prune`
-use super::{open, read_data};
+use super::open;
 use crate::cli::{Norm, Prune, Pruning};
 use crate::render::{self, Road};
 use lapidary::passes::prune::{self, PruneChannels};
@@ -19,8 +19,7 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         render::prune_plan(&prune::Analysis::of(&model.graph), json);
         return Ok(());
     }
-    let data = options.data.data.as_deref();
-    let data = data.map(|path| read_data(path, &original, options.data.samples)).transpose()?;
+    let data = options.data.read(&original)?;
     let reference = data.map(|data| Reference::new(&original, data)).transpose()?;
     if reference.is_none() && options.gates.any() {
         return Err(Error::Usage {

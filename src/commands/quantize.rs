@@ -1,5 +1,5 @@
 //! `lapidary quantize`
-use super::{open, read_data, require_data};
+use super::open;
 use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
@@ -18,14 +18,13 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let source = match &options.calib {
-        Some(path) => Source::File(path),
-        None => Source::Samples(require_data(&options.data, &original, "calibration")?),
-    };
-    let test = match (&options.test, &source) {
-        (Some(path), _) => Some(read_data(path, &original, None)?),
-        (None, Source::Samples(data)) => Some(data.clone()),
-        (None, Source::File(_)) => None,
+    let test = options.test.as_deref();
+    let (source, test) = match &options.calib {
+        Some(path) => (Source::File(path), options.data.read_test(&original, test)?),
+        None => {
+            let (data, test) = options.data.read_with_test(&original, test, "calibration")?;
+            (Source::Samples(data), Some(test))
+        }
     };
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     if reference.is_none() && options.gates.any() {
@@ -82,6 +81,6 @@ fn read(path: &Path, model: &Model) -> Result<CalibrationStatistics, Error> {
 }
 
 fn calibrate(model: &Model, data: &Dataset) -> Result<CalibrationStatistics, Error> {
-    let progress = Progress::samples("calibrating", data.samples);
-    lapidary::calibrate(model, lapidary::samples(data).inspect(|_| progress.advance()))
+    let progress = Progress::samples("calibrating", data.len());
+    lapidary::calibrate(model, data, (0..data.len()).inspect(|_| progress.advance()))
 }

@@ -1,5 +1,4 @@
 //! How `optimize` checks its result.
-use super::read_data;
 use crate::cli::{Optimize, VerifyMode};
 use crate::render::Verification;
 use lapidary::exec::RandomInputs;
@@ -68,8 +67,8 @@ impl Verifier<'_> {
         if bytes > options.verify_limit * MEGABYTE {
             return Ok(Verification::skipped("larger than --verify-limit"));
         }
-        let (dataset, source) = match &options.data.data {
-            Some(path) => (read_data(path, original, options.data.samples)?, "--data"),
+        let (dataset, source) = match options.data.read(original)? {
+            Some(data) => (data, "--data"),
             None => match RandomInputs::default().generate(original) {
                 Ok(inputs) => (Dataset::whole(inputs), "random inputs"),
                 Err(error) => return Ok(Verification::skipped(&error.to_string())),

@@ -1,5 +1,4 @@
 //! `lapidary verify`
-use super::read_data;
 use crate::cli::Verify;
 use crate::render;
 use lapidary::exec::RandomInputs;
@@ -11,8 +10,8 @@ use std::path::Path;
 pub(crate) fn run(options: &Verify, json: bool) -> Result<(), Error> {
     let original = open(&options.original)?;
     let changed = open(&options.changed)?;
-    let dataset = match &options.data.data {
-        Some(path) => read_data(path, &original, options.data.samples)?,
+    let dataset = match options.data.read(&original)? {
+        Some(data) => data,
         None => Dataset::whole(RandomInputs::default().generate(&original).map_err(|source| {
             Error::Execute { what: "original", source, help: "give samples with --data" }
         })?),

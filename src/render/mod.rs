@@ -24,6 +24,7 @@ use comfy_table::{CellAlignment, Table};
 use lapidary::Error;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
+use std::sync::{Mutex, PoisonError};
 
 /// The version of the JSON reports; it grows when a field changes its meaning or goes.
 const SCHEMA_VERSION: u32 = 1;
@@ -33,22 +34,33 @@ const SCHEMA_VERSION: u32 = 1;
 struct Envelope<'a, T> {
     schema_version: u32,
     command: &'a str,
+    /// What was said on standard error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     #[serde(flatten)]
     report: &'a T,
 }
 
+/// The warnings so far, for the report.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// Prints a report as JSON.
 fn json<T: Serialize>(command: &str, report: &T) {
-    let envelope = Envelope { schema_version: SCHEMA_VERSION, command, report };
+    let warnings = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let envelope = Envelope { schema_version: SCHEMA_VERSION, command, warnings, report };
     match serde_json::to_string_pretty(&envelope) {
         Ok(text) => println!("{text}"),
         Err(error) => eprintln!("error: the report can't be written as JSON: {error}"),
     }
 }
 
-/// Says what the user should know although the work goes on.
+/// Says, once, what the user should know although the work goes on.
 pub(crate) fn warning(message: &str) {
-    eprintln!("warning: {message}");
+    let mut warnings = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !warnings.iter().any(|said| said == message) {
+        eprintln!("warning: {message}");
+        warnings.push(message.to_owned());
+    }
 }
 
 #[derive(Serialize)]

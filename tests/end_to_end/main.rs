@@ -3,6 +3,7 @@
 
 mod calibration;
 mod cli;
+mod data;
 mod hostile;
 mod models;
 mod program;

@@ -24,6 +24,19 @@ pub enum TensorDecodeError {
     Segment,
 }
 
+impl Tensor {
+    /// The tensor of a `TensorProto`; `load` gives the data kept in other files.
+    ///
+    /// # Errors
+    /// When type, dimensions and data do not agree, or the other file can't be read.
+    pub fn decode(
+        proto: onnx::TensorProto,
+        load: &LoadExternal<'_>,
+    ) -> Result<Self, TensorDecodeError> {
+        decode(proto, load)
+    }
+}
+
 /// Decodes constant data.
 ///
 /// # Errors
