@@ -1,4 +1,5 @@
 //! The command line.
+use crate::commands::Light;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -206,6 +207,8 @@ pub(crate) struct Quantize {
     /// Show which nodes stay in float and why.
     #[arg(long)]
     pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) light: Light,
 }
 
 /// `lapidary prune`

@@ -7,8 +7,11 @@ mod optimize;
 mod passes;
 mod prune;
 mod quantize;
+mod quantize_light;
 mod verification;
 mod verify;
+
+pub(crate) use quantize_light::Light;
 
 use crate::cli::{Cli, Command, Data, Input, Shapes};
 use crate::render;

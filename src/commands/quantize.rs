@@ -1,11 +1,14 @@
 //! `lapidary quantize`
-use super::{open, read_data, require_data};
+use super::{open, quantize_light, read_data, require_data};
 use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::passes::quantize::QuantizeOptions;
 use lapidary::{Error, Reference};
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
+    if options.light.is_chosen() {
+        return quantize_light::run(options, json);
+    }
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();

@@ -3,6 +3,7 @@
 
 mod diff;
 mod inspect;
+mod light;
 mod passes;
 mod plan;
 mod progress;
@@ -10,6 +11,7 @@ mod road;
 
 pub(crate) use diff::diff;
 pub(crate) use inspect::{inspect, text};
+pub(crate) use light::{LightReport, Measured, light};
 pub(crate) use passes::{pass, passes};
 pub(crate) use plan::prune_plan;
 pub(crate) use progress::Progress;

@@ -3,5 +3,6 @@
 
 mod cli;
 mod hostile;
+mod light;
 mod models;
 mod program;

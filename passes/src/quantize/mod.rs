@@ -7,6 +7,8 @@ use crate::Pass;
 
 mod apply;
 mod calibration;
+pub mod dynamic;
+mod outcome;
 mod placement;
 mod plan;
 mod planner;
@@ -17,6 +19,7 @@ mod testing;
 mod weight;
 
 pub use calibration::{Calibration, NoParameters};
+pub use outcome::{NodeOutcome, Outcome, StoredWeight, nmse};
 pub use plan::{
     BiasQuantization, NodePlacement, QuantizationPlan, QuantizeOptions, Reader, ValueQuantization,
     WeightQuantization,
@@ -25,7 +28,10 @@ pub use range::{Parameters, Range, RangeError};
 pub use static_qdq::QuantizeStaticQdq;
 
 /// The passes of this verb, in documentation order. As registered, without calibration, they quantize nothing.
-pub const PASSES: &[&dyn Pass] = &[&QuantizeStaticQdq {
-    calibration: Calibration::EMPTY,
-    options: QuantizeOptions { exclude: Vec::new() },
-}];
+pub const PASSES: &[&dyn Pass] = &[
+    &QuantizeStaticQdq {
+        calibration: Calibration::EMPTY,
+        options: QuantizeOptions { exclude: Vec::new() },
+    },
+    &dynamic::QuantizeDynamicInteger { options: dynamic::DynamicOptions::DEFAULT },
+];
