@@ -3,6 +3,7 @@ use crate::Error;
 use lapidary_ir::{Graph, Model};
 use lapidary_passes::quantize::Outcome;
 use lapidary_passes::quantize::dynamic::{DynamicOptions, QuantizeDynamicInteger};
+use lapidary_passes::quantize::weight_only::{QuantizeWeights, WeightError, WeightOptions};
 use lapidary_passes::{Pass, driver};
 
 /// Computes products and lookups with constant weights in 8-bit integers; activations are quantized
@@ -17,6 +18,28 @@ pub fn quantize_dynamic(model: &mut Model, options: &DynamicOptions) -> Result<O
     let outcome = pass.apply(model)?;
     driver::check(pass.info().name, model)?;
     Ok(outcome)
+}
+
+/// Stores weights in few bits. Also returns the same model with the numbers they are restored to in
+/// float, which computes the same.
+///
+/// # Errors
+/// When an excluded node does not exist, the model can't be raised to the operator set the weights need,
+/// or a pass is at fault.
+pub fn quantize_weights(
+    model: &mut Model,
+    options: &WeightOptions,
+) -> Result<(Outcome, Model), Error> {
+    model.graph.infer();
+    check_names(model, &options.exclude)?;
+    let pass = QuantizeWeights { options: options.clone() };
+    let restored = pass.restored(model)?;
+    let outcome = pass.apply(model).map_err(|error| match error {
+        WeightError::Opset { source, .. } => Error::Convert(source),
+        WeightError::Pass(error) => Error::Pass(error),
+    })?;
+    driver::check(pass.info().name, model)?;
+    Ok((outcome, restored))
 }
 
 /// Every name is that of a node, in the graph or a subgraph.

@@ -1,11 +1,13 @@
-//! `lapidary quantize --dynamic`: no samples are needed.
+//! `lapidary quantize --dynamic` and `--weight-only`: no samples are needed.
 use super::{open, read_data};
 use crate::cli::{Quantize, Target};
 use crate::render::{self, LightReport, Measured};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lapidary::exec::RandomInputs;
-use lapidary::ir::Model;
+use lapidary::ir::{ElemType, Model};
+use lapidary::passes::quantize::Outcome;
 use lapidary::passes::quantize::dynamic::DynamicOptions;
+use lapidary::passes::quantize::weight_only::{Search, WeightFormat, WeightOptions};
 use lapidary::{Cost, Dataset, Error, Reference};
 
 /// Quantization without calibration.
@@ -16,9 +18,45 @@ pub(crate) struct Light {
     /// too for --target onnxruntime, Conv on request.
     #[arg(long)]
     dynamic: bool,
-    /// Weights of 7 bits, for x86 processors without VNNI.
-    #[arg(long)]
+    /// With --dynamic, weights of 7 bits, for x86 processors without VNNI.
+    #[arg(long, requires = "dynamic")]
     reduce_range: bool,
+    /// Store weights in this type, and leave activations in float.
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "dynamic")]
+    weight_only: Option<WeightType>,
+    /// How the weights are restored.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "dequantize",
+        requires = "weight_only",
+        conflicts_with = "dynamic"
+    )]
+    format: Format,
+    /// The numbers that share a scale, a power of two of at least 16.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = block, requires = "weight_only", conflicts_with = "dynamic")]
+    block: usize,
+    /// The precision --format mat-mul-n-bits may reduce activations to: 0 not at all, 4 to 8 bits.
+    #[arg(long, value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=4), requires = "weight_only", conflicts_with = "dynamic")]
+    accuracy_level: u8,
+    /// One scale per output channel instead of blocks.
+    #[arg(long, conflicts_with_all = ["block", "dynamic"], requires = "weight_only")]
+    per_channel: bool,
+    /// No zero points.
+    #[arg(long, requires = "weight_only", conflicts_with = "dynamic")]
+    symmetric: bool,
+    /// How scales are chosen.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "least-error",
+        requires = "weight_only",
+        conflicts_with = "dynamic"
+    )]
+    search: SearchFor,
+    /// The bits of an index of --format codebook; by default those of the type.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8), requires = "weight_only", conflicts_with = "dynamic")]
+    bits: Option<u32>,
     /// Quantize only these operators.
     #[arg(long, value_name = "OP", value_delimiter = ',')]
     op_types: Vec<String>,
@@ -27,10 +65,112 @@ pub(crate) struct Light {
     target: Target,
 }
 
+/// The types of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WeightType {
+    /// 8 bits with sign.
+    Int8,
+    /// 8 bits.
+    Uint8,
+    /// 4 bits with sign; needs opset 21.
+    Int4,
+    /// 4 bits; needs opset 21.
+    Uint4,
+    /// 2 bits with sign; needs opset 25.
+    Int2,
+    /// 2 bits; needs opset 25.
+    Uint2,
+}
+
+/// How weights are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// By ONNX's DequantizeLinear.
+    Dequantize,
+    /// By a product of ONNX Runtime's own.
+    MatMulNBits,
+    /// From the numbers that stand for all others with the least error.
+    Codebook,
+    /// From quantiles of the normal distribution, 4 bits.
+    Nf4,
+}
+
+/// How scales are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SearchFor {
+    /// The grid covers the numbers.
+    Range,
+    /// The squared error is smallest.
+    LeastError,
+}
+
+/// A size of blocks that runtimes have kernels for.
+fn block(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size: &usize| size.is_power_of_two() && *size >= 16);
+    size.ok_or_else(|| format!("`{text}` is no power of two of at least 16"))
+}
+
+impl WeightType {
+    fn elem_type(self) -> ElemType {
+        match self {
+            Self::Int8 => ElemType::INT8,
+            Self::Uint8 => ElemType::UINT8,
+            Self::Int4 => ElemType::INT4,
+            Self::Uint4 => ElemType::UINT4,
+            Self::Int2 => ElemType::INT2,
+            Self::Uint2 => ElemType::UINT2,
+        }
+    }
+}
+
 impl Light {
     /// Whether any of these was asked for.
     pub(crate) fn is_chosen(&self) -> bool {
-        self.dynamic
+        self.dynamic || self.weight_only.is_some()
+    }
+
+    fn dynamic_options(&self, exclude: &[String]) -> Result<DynamicOptions, Error> {
+        Ok(DynamicOptions {
+            op_types: known(&self.op_types, &DynamicOptions::OPERATORS)?,
+            exclude: exclude.to_vec(),
+            reduce_range: self.reduce_range,
+            onnxruntime: self.target == Target::Onnxruntime,
+        })
+    }
+
+    fn weight_options(
+        &self,
+        weight_type: WeightType,
+        exclude: &[String],
+    ) -> Result<WeightOptions, Error> {
+        let elem_type = weight_type.elem_type();
+        let bits = elem_type.bits().map_or(8, |bits| bits as u32);
+        let format = match self.format {
+            Format::Dequantize => WeightFormat::Dequantize,
+            Format::MatMulNBits => {
+                WeightFormat::MatMulNBits { accuracy_level: self.accuracy_level }
+            }
+            Format::Codebook => WeightFormat::Codebook { bits: self.bits.unwrap_or(bits) },
+            Format::Nf4 => WeightFormat::NormalFloat,
+        };
+        if format == WeightFormat::NormalFloat && bits != 4 {
+            return Err(Error::Usage {
+                problem: "nf4 has 4 bits".to_owned(),
+                help: "write --weight-only int4 --format nf4".to_owned(),
+            });
+        }
+        Ok(WeightOptions {
+            format,
+            elem_type,
+            block: (!self.per_channel).then_some(self.block),
+            symmetric: self.symmetric,
+            search: match self.search {
+                SearchFor::Range => Search::Range,
+                SearchFor::LeastError => Search::LeastError,
+            },
+            op_types: known(&self.op_types, &WeightOptions::OPERATORS)?,
+            exclude: exclude.to_vec(),
+        })
     }
 }
 
@@ -44,23 +184,34 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
     }
     let optimized = model.clone();
-    let settings = DynamicOptions {
-        op_types: known(&light.op_types, &DynamicOptions::OPERATORS)?,
-        exclude: options.exclude.clone(),
-        reduce_range: light.reduce_range,
-        onnxruntime: light.target == Target::Onnxruntime,
+    let done = match light.weight_only {
+        None => {
+            let settings = light.dynamic_options(&options.exclude)?;
+            Done { outcome: lapidary::quantize_dynamic(&mut model, &settings)?, restored: None }
+        }
+        Some(weight_type) => {
+            let settings = light.weight_options(weight_type, &options.exclude)?;
+            let (outcome, restored) = lapidary::quantize_weights(&mut model, &settings)?;
+            Done { outcome, restored: Some(restored) }
+        }
     };
-    let outcome = lapidary::quantize_dynamic(&mut model, &settings)?;
-    let measured = measure(options, &[&original, &optimized], &model)?;
+    let (measured, notes) = measure(options, &[&original, &optimized], &model, &done)?;
     lapidary::save(&model, &options.output.output)?;
     let steps = vec![
         ("original", Cost::of(&original)),
         ("optimize", Cost::of(&optimized)),
         ("quantize", Cost::of(&model)),
     ];
-    let report = LightReport { steps, outcome: &outcome, measured, notes: Vec::new() };
+    let report = LightReport { steps, outcome: &done.outcome, measured, notes };
     render::light("quantize", &report, options.explain, json);
     Ok(())
+}
+
+/// What was done.
+struct Done {
+    outcome: Outcome,
+    /// The model with the weights that are restored, in float.
+    restored: Option<Model>,
 }
 
 /// Operators to quantize, each one that can be.
@@ -74,28 +225,46 @@ fn known(op_types: &[String], all: &[&str]) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Executes both models and compares every output; a gate that is missed is an error.
-fn measure(options: &Quantize, before: &[&Model], model: &Model) -> Result<Measured, Error> {
-    let gated = options.gates.any();
+/// Executes both models and compares every output; a gate that is missed is an error. A model the
+/// built-in runtime lacks types or operators for is executed with the weights it restores.
+fn measure(
+    options: &Quantize,
+    before: &[&Model],
+    model: &Model,
+    done: &Done,
+) -> Result<(Measured, Vec<String>), Error> {
+    let mut notes = Vec::new();
     let measured = match reference(options, before)? {
         Err(why) => Measured::NotExecuted(why),
-        Ok((reference, on)) => match reference.evaluate(model) {
-            Ok(evaluation) => {
-                options.gates.check(&reference, &evaluation)?;
-                Measured::Executed { on, accuracy_before: reference.accuracy, evaluation }
+        Ok((reference, on)) => {
+            let mut evaluation = reference.evaluate(model);
+            if let (Err(Error::Execute { source, .. }), Some(restored)) =
+                (&evaluation, &done.restored)
+            {
+                notes.push(format!(
+                    "executed with the numbers its weights are restored to: \
+                     the built-in runtime can't execute the result: {source}"
+                ));
+                evaluation = reference.evaluate(restored);
             }
-            Err(Error::Execute { source, .. }) => {
-                Measured::NotExecuted(format!("the built-in runtime can't execute it: {source}"))
+            match evaluation {
+                Ok(evaluation) => {
+                    options.gates.check(&reference, &evaluation)?;
+                    Measured::Executed { on, accuracy_before: reference.accuracy, evaluation }
+                }
+                Err(Error::Execute { source, .. }) => Measured::NotExecuted(format!(
+                    "the built-in runtime can't execute it: {source}"
+                )),
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        },
+        }
     };
     match &measured {
-        Measured::NotExecuted(why) if gated => Err(Error::Usage {
+        Measured::NotExecuted(why) if options.gates.any() => Err(Error::Usage {
             problem: format!("a gate can't be checked: {why}"),
             help: "leave the gates out, or choose a form the built-in runtime executes".to_owned(),
         }),
-        _ => Ok(measured),
+        _ => Ok((measured, notes)),
     }
 }
 

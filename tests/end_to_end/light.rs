@@ -97,3 +97,62 @@ fn an_operator_without_a_dynamic_form_is_a_usage_error() {
     assert!(done.stdout.contains("no node is named `nobody`"), "{}", done.stdout);
     assert!(!out.exists());
 }
+
+#[test]
+fn weights_are_stored_in_every_form() {
+    const FORMS: [(&str, f64); 7] = [
+        ("int8 --per-channel --symmetric", 35.0),
+        ("uint8 --block 64", 35.0),
+        ("int4", 15.0),
+        ("int4 --format mat-mul-n-bits --accuracy-level 4", 15.0),
+        ("int8 --format codebook --bits 6", 25.0),
+        ("uint4 --format nf4 --block 64", 15.0),
+        ("int2 --block 16 --op-types MatMul", 2.0),
+    ];
+    let mut lines = Vec::new();
+    for (form, least) in FORMS {
+        let options: Vec<&str> = ["--weight-only"].into_iter().chain(form.split(' ')).collect();
+        let name = "digits_transformer_dynamo_op18";
+        let report = report("quantize", name, &options);
+        lines.push(line(form, &report));
+        let sqnr = sqnr(&report);
+        assert!(sqnr > least, "{form}: {sqnr} dB");
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    int8 --per-channel --symmetric: 13 nodes, 286960 -> 93550 bytes, left alone: ["its weights are no constant", "its weights are too few to gain from it"]
+    uint8 --block 64: 13 nodes, 286960 -> 95760 bytes, left alone: ["its weights are no constant", "its weights are too few to gain from it"]
+    int4: 13 nodes, 286960 -> 67071 bytes, left alone: ["its weights are no constant", "its weights are too few to gain from it"]
+    int4 --format mat-mul-n-bits --accuracy-level 4: 13 nodes, 286960 -> 66861 bytes, left alone: ["its weights are no constant", "its weights are too few to gain from it"]
+    int8 --format codebook --bits 6: 13 nodes, 286960 -> 93538 bytes, left alone: ["its weights are no constant", "its weights are too few to gain from it"]
+    uint4 --format nf4 --block 64: 13 nodes, 286960 -> 64388 bytes, left alone: ["its weights are no constant", "its weights are too few to gain from it"]
+    int2 --block 16 --op-types MatMul: 12 nodes, 286960 -> 60800 bytes, left alone: ["its weights are no constant"]
+    "#);
+}
+
+#[test]
+fn convolutions_keep_their_accuracy_with_weights_of_four_bits() {
+    let options = ["--weight-only", "int4", "--data", "fixtures/digits_test.npz"];
+    let report = report("quantize", "digits_resnet_unfused_op17", &options);
+    insta::assert_snapshot!(line("int4", &report), @r#"int4: 11 nodes, 399002 -> 76018 bytes, left alone: ["its weights are too few to gain from it"]"#);
+    let measured = &report["measured"]["executed"];
+    let before = measured["accuracy_before"].as_f64().unwrap();
+    let after = measured["evaluation"]["accuracy"].as_f64().unwrap();
+    assert!(before - after < 0.03, "accuracy {before} -> {after}");
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("executed with the numbers its weights are restored to"), "{note}");
+}
+
+#[test]
+fn options_that_do_not_go_together_are_usage_errors() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("q.onnx");
+    for options in [
+        &["--weight-only", "int4", "--dynamic"][..],
+        &["--weight-only", "int4", "--block", "20"],
+        &["--weight-only", "int8", "--format", "nf4"],
+        &["--dynamic", "--symmetric"],
+    ] {
+        assert_eq!(run("quantize", FIXTURES[0], &out, options).code, 2, "{options:?}");
+    }
+    assert!(!out.exists());
+}

@@ -17,6 +17,7 @@ mod static_qdq;
 #[cfg(test)]
 mod testing;
 mod weight;
+pub mod weight_only;
 
 pub use calibration::{Calibration, NoParameters};
 pub use outcome::{NodeOutcome, Outcome, StoredWeight, nmse};
@@ -34,4 +35,5 @@ pub const PASSES: &[&dyn Pass] = &[
         options: QuantizeOptions { exclude: Vec::new() },
     },
     &dynamic::QuantizeDynamicInteger { options: dynamic::DynamicOptions::DEFAULT },
+    &weight_only::QuantizeWeights { options: weight_only::WeightOptions::DEFAULT },
 ];
