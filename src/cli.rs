@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::Data;
+use crate::commands::{Data, Light};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
@@ -243,6 +243,8 @@ pub(crate) struct Quantize {
     /// Show which nodes stay in float and why.
     #[arg(long)]
     pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) light: Light,
 }
 
 /// Which integers, and where.

@@ -10,10 +10,12 @@ mod optimize;
 mod passes;
 mod prune;
 mod quantize;
+mod quantize_light;
 mod verification;
 mod verify;
 
 pub(crate) use data_args::Data;
+pub(crate) use quantize_light::Light;
 
 use crate::cli::{Cli, Command, Input, Reading, Shapes};
 use crate::render;

@@ -1,5 +1,5 @@
 //! `lapidary quantize`
-use super::open;
+use super::{open, quantize_light};
 use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
@@ -15,6 +15,9 @@ enum Source<'a> {
 }
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
+    if options.light.is_chosen() {
+        return quantize_light::run(options, json);
+    }
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
@@ -51,12 +54,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     }
     let plan = lapidary::quantize_with(&mut model, &(&statistics).into(), &settings)?;
     if let Some(name) = plan.unknown_exclusions.first() {
-        return Err(Error::Usage {
-            problem: format!("no node is `{name}`"),
-            help: "--exclude takes names of nodes, op:TYPE and re:PATTERN; `lapidary inspect --text` or \
-                   Netron shows the names"
-                .to_owned(),
-        });
+        return Err(no_node(name));
     }
     let evaluation = road.step("quantize", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
@@ -70,6 +68,17 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     road.expect(&Prediction::new(&model.graph, settings.target));
     render::road(&road, json);
     Ok(())
+}
+
+/// What is excluded and not there.
+pub(crate) fn no_node(name: &str) -> Error {
+    Error::Usage {
+        problem: format!("no node is `{name}`"),
+        help:
+            "--exclude takes names of nodes, op:TYPE and re:PATTERN; `lapidary inspect --text` or \
+               Netron shows the names"
+                .to_owned(),
+    }
 }
 
 /// The statistics of a file, if they are those of the model.

@@ -4,6 +4,7 @@
 mod calibration;
 mod diff;
 mod inspect;
+mod light;
 mod passes;
 mod plan;
 mod progress;
@@ -13,6 +14,7 @@ mod road;
 pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
 pub(crate) use inspect::{inspect, text};
+pub(crate) use light::{LightReport, Measured, light};
 pub(crate) use passes::{pass, passes};
 pub(crate) use plan::prune_plan;
 pub(crate) use progress::Progress;

@@ -5,5 +5,6 @@ mod calibration;
 mod cli;
 mod data;
 mod hostile;
+mod light;
 mod models;
 mod program;

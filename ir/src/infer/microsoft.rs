@@ -1,6 +1,8 @@
 //! Operators of ONNX Runtime's `com.microsoft` domain.
 use super::site::Site;
-use super::{Outputs, broadcast, convolution, elementwise, matmul, normalization, one, quantize};
+use super::{
+    Outputs, broadcast, convolution, elementwise, matmul, normalization, one, quantize, recurrent,
+};
 use crate::{Dim, ElemType, ValueType};
 
 pub(super) fn outputs(site: &Site<'_>) -> Outputs {
@@ -28,6 +30,7 @@ pub(super) fn outputs(site: &Site<'_>) -> Outputs {
             let shape = site.shape(0).zip(site.shape(3)).and_then(|(a, b)| broadcast::pair(a, b));
             one(site.elem_type(0), shape)
         }
+        "DynamicQuantizeLSTM" => recurrent::dynamic_lstm(site),
         "QuantizeLinear" => quantize::quantize(site),
         "DequantizeLinear" => quantize::dequantize(site),
         "Attention" => attention(site),

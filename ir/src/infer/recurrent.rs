@@ -37,3 +37,14 @@ pub(super) fn recurrent(site: &Site<'_>, outputs: usize) -> Outputs {
     types.resize(outputs, ty(state));
     Some(types)
 }
+
+/// `com.microsoft.DynamicQuantizeLSTM`: as `LSTM`, with R `[directions, hidden, 4 · hidden]`.
+pub(super) fn dynamic_lstm(site: &Site<'_>) -> Outputs {
+    let mut types = recurrent(site, 3)?;
+    if site.node().int("hidden_size").is_none() {
+        for shape in types.iter_mut().filter_map(|ty| ty.shape.as_mut()) {
+            *shape.last_mut()? = site.dim(2, 1);
+        }
+    }
+    Some(types)
+}

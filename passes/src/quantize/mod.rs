@@ -11,8 +11,10 @@ mod calibration_cache;
 mod calibration_file;
 mod calibration_statistics;
 mod census;
+pub mod dynamic;
 mod fingerprint;
 mod format;
+mod outcome;
 mod placement;
 mod plan;
 mod planner;
@@ -26,6 +28,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod weight;
+pub mod weight_only;
 
 pub use calibration::{Calibration, NoParameters};
 pub use calibration_file::{
@@ -35,6 +38,7 @@ pub use calibration_statistics::CalibrationStatistics;
 pub use census::{Census, QuantizedActivation, QuantizedConstant};
 pub use fingerprint::Fingerprint;
 pub use format::{IntegerFormat, IntegerType};
+pub use outcome::{NodeOutcome, Outcome, StoredWeight, nmse};
 pub use plan::{
     BiasQuantization, ConstantQuantization, NodePlacement, QuantizationPlan, Reader,
     ValueQuantization, WeightQuantization,
@@ -49,5 +53,8 @@ pub use target::{BiasForm, Target, UnknownTarget};
 pub use weight::WeightFormat;
 
 /// The passes of this verb, in documentation order. As registered, without calibration, they quantize nothing.
-pub const PASSES: &[&dyn Pass] =
-    &[&QuantizeStaticQdq { calibration: Calibration::EMPTY, options: QuantizeOptions::DEFAULT }];
+pub const PASSES: &[&dyn Pass] = &[
+    &QuantizeStaticQdq { calibration: Calibration::EMPTY, options: QuantizeOptions::DEFAULT },
+    &dynamic::QuantizeDynamicInteger { options: dynamic::DynamicOptions::DEFAULT },
+    &weight_only::QuantizeWeights { options: weight_only::WeightOptions::DEFAULT },
+];

@@ -1,0 +1,324 @@
+//! `lapidary quantize --dynamic` and `--weight-only`: no samples are needed.
+use super::open;
+use super::quantize::no_node;
+use crate::cli::{Integers, Quantize};
+use crate::render::{self, LightReport, Measured};
+use clap::{Args, ValueEnum};
+use lapidary::exec::RandomInputs;
+use lapidary::ir::{ElemType, Model};
+use lapidary::passes::quantize::dynamic::DynamicOptions;
+use lapidary::passes::quantize::weight_only::{Search, WeightFormat, WeightOptions};
+use lapidary::passes::quantize::{NodeSelector, Outcome, Target};
+use lapidary::{Cost, Dataset, Error, Reference};
+
+/// Quantization without calibration.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without samples")]
+pub(crate) struct Light {
+    /// Quantize activations while the model runs: MatMul, Gemm and Gather in 8-bit integers, LSTM
+    /// too for --target onnxruntime, Conv on request.
+    #[arg(long)]
+    dynamic: bool,
+    /// Store weights in this type, and leave activations in float.
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "dynamic")]
+    weight_only: Option<WeightType>,
+    /// How the weights are restored.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "dequantize",
+        requires = "weight_only",
+        conflicts_with = "dynamic"
+    )]
+    format: Format,
+    /// The numbers that share a scale, a power of two of at least 16.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = block, requires = "weight_only", conflicts_with = "dynamic")]
+    block: usize,
+    /// The precision --format mat-mul-n-bits may reduce activations to: 0 not at all, 4 to 8 bits.
+    #[arg(long, value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=4), requires = "weight_only", conflicts_with = "dynamic")]
+    accuracy_level: u8,
+    /// One scale per output channel instead of blocks.
+    #[arg(long, conflicts_with_all = ["block", "dynamic"], requires = "weight_only")]
+    per_channel: bool,
+    /// How scales are chosen.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "least-error",
+        requires = "weight_only",
+        conflicts_with = "dynamic"
+    )]
+    search: SearchFor,
+    /// The bits of an index of --format codebook; by default those of the type.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8), requires = "weight_only", conflicts_with = "dynamic")]
+    bits: Option<u32>,
+    /// Quantize only these operators.
+    #[arg(long, value_name = "OP", value_delimiter = ',')]
+    op_types: Vec<String>,
+}
+
+/// The types of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WeightType {
+    /// 8 bits with sign.
+    Int8,
+    /// 8 bits.
+    Uint8,
+    /// 4 bits with sign; needs opset 21.
+    Int4,
+    /// 4 bits; needs opset 21.
+    Uint4,
+    /// 2 bits with sign; needs opset 25.
+    Int2,
+    /// 2 bits; needs opset 25.
+    Uint2,
+}
+
+/// How weights are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// By ONNX's DequantizeLinear.
+    Dequantize,
+    /// By a product of ONNX Runtime's own.
+    MatMulNBits,
+    /// From the numbers that stand for all others with the least error.
+    Codebook,
+    /// From quantiles of the normal distribution, 4 bits.
+    Nf4,
+}
+
+/// How scales are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SearchFor {
+    /// The grid covers the numbers.
+    Range,
+    /// The squared error is smallest.
+    LeastError,
+}
+
+/// A size of blocks that runtimes have kernels for.
+fn block(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size: &usize| size.is_power_of_two() && *size >= 16);
+    size.ok_or_else(|| format!("`{text}` is no power of two of at least 16"))
+}
+
+impl WeightType {
+    fn elem_type(self) -> ElemType {
+        match self {
+            Self::Int8 => ElemType::INT8,
+            Self::Uint8 => ElemType::UINT8,
+            Self::Int4 => ElemType::INT4,
+            Self::Uint4 => ElemType::UINT4,
+            Self::Int2 => ElemType::INT2,
+            Self::Uint2 => ElemType::UINT2,
+        }
+    }
+}
+
+impl Light {
+    /// Whether any of these was asked for.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.dynamic || self.weight_only.is_some()
+    }
+
+    fn dynamic_options(
+        &self,
+        integers: &Integers,
+        exclude: Vec<String>,
+    ) -> Result<DynamicOptions, Error> {
+        let onnxruntime =
+            matches!(integers.target, Target::OnnxRuntimeX86 | Target::OnnxRuntimeArm);
+        Ok(DynamicOptions {
+            op_types: known(&self.op_types, &DynamicOptions::OPERATORS)?,
+            exclude,
+            reduce_range: integers.reduce_range,
+            onnxruntime,
+        })
+    }
+
+    fn weight_options(
+        &self,
+        weight_type: WeightType,
+        integers: &Integers,
+        exclude: Vec<String>,
+    ) -> Result<WeightOptions, Error> {
+        let elem_type = weight_type.elem_type();
+        let bits = elem_type.bits().map_or(8, |bits| bits as u32);
+        let format = match self.format {
+            Format::Dequantize => WeightFormat::Dequantize,
+            Format::MatMulNBits => {
+                WeightFormat::MatMulNBits { accuracy_level: self.accuracy_level }
+            }
+            Format::Codebook => WeightFormat::Codebook { bits: self.bits.unwrap_or(bits) },
+            Format::Nf4 => WeightFormat::NormalFloat,
+        };
+        if format == WeightFormat::NormalFloat && bits != 4 {
+            return Err(Error::Usage {
+                problem: "nf4 has 4 bits".to_owned(),
+                help: "write --weight-only int4 --format nf4".to_owned(),
+            });
+        }
+        Ok(WeightOptions {
+            format,
+            elem_type,
+            block: (!self.per_channel).then_some(self.block),
+            symmetric: integers.symmetric,
+            search: match self.search {
+                SearchFor::Range => Search::Range,
+                SearchFor::LeastError => Search::LeastError,
+            },
+            op_types: known(&self.op_types, &WeightOptions::OPERATORS)?,
+            exclude,
+        })
+    }
+}
+
+pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
+    let light = &options.light;
+    let opened = open(&options.input)?;
+    let mut original = opened.model;
+    original.graph.infer();
+    let mut model = original.clone();
+    if !options.no_optimize {
+        lapidary::optimize(&mut model)?;
+    }
+    let optimized = model.clone();
+    let integers = &options.integers;
+    if light.dynamic && integers.symmetric {
+        return Err(Error::Usage {
+            problem: "--dynamic has zero points, --symmetric asks for none".to_owned(),
+            help: "leave --symmetric out".to_owned(),
+        });
+    }
+    let exclude = names(&integers.exclude, &optimized)?;
+    let done = match light.weight_only {
+        None => {
+            let settings = light.dynamic_options(integers, exclude)?;
+            Done { outcome: lapidary::quantize_dynamic(&mut model, &settings)?, restored: None }
+        }
+        Some(weight_type) => {
+            let settings = light.weight_options(weight_type, integers, exclude)?;
+            let (outcome, restored) = lapidary::quantize_weights(&mut model, &settings)?;
+            Done { outcome, restored: Some(restored) }
+        }
+    };
+    let (measured, notes) = measure(options, &[&original, &optimized], &model, &done)?;
+    lapidary::save(&model, &options.output.output)?;
+    let steps = vec![
+        ("original", Cost::of(&original)),
+        ("optimize", Cost::of(&optimized)),
+        ("quantize", Cost::of(&model)),
+    ];
+    let report = LightReport { steps, outcome: &done.outcome, measured, notes };
+    render::light("quantize", &report, options.explain, json);
+    Ok(())
+}
+
+/// The names of the nodes that are selected.
+fn names(selectors: &[NodeSelector], model: &Model) -> Result<Vec<String>, Error> {
+    let graph = &model.graph;
+    let mut names = Vec::new();
+    for selector in selectors {
+        let selected = graph.nodes().filter(|&(id, _)| selector.selects(graph, id));
+        let before = names.len();
+        names.extend(selected.map(|(_, node)| node.label(graph).to_owned()));
+        if names.len() == before {
+            return Err(no_node(&selector.to_string()));
+        }
+    }
+    Ok(names)
+}
+
+/// What was done.
+struct Done {
+    outcome: Outcome,
+    /// The model with the weights that are restored, in float.
+    restored: Option<Model>,
+}
+
+/// Operators to quantize, each one that can be.
+fn known(op_types: &[String], all: &[&str]) -> Result<Vec<String>, Error> {
+    match op_types.iter().find(|op_type| !all.contains(&op_type.as_str())) {
+        None => Ok(op_types.to_vec()),
+        Some(op_type) => Err(Error::Usage {
+            problem: format!("`{op_type}` can't be quantized this way"),
+            help: format!("--op-types takes {}", all.join(", ")),
+        }),
+    }
+}
+
+/// Executes both models and compares every output; a gate that is missed is an error. A model the
+/// built-in runtime lacks types or operators for is executed with the weights it restores.
+fn measure(
+    options: &Quantize,
+    before: &[&Model],
+    model: &Model,
+    done: &Done,
+) -> Result<(Measured, Vec<String>), Error> {
+    let mut notes = Vec::new();
+    let measured = match reference(options, before)? {
+        Err(why) => Measured::NotExecuted(why),
+        Ok((reference, on)) => {
+            let mut evaluation = reference.evaluate(model);
+            if let (Err(Error::Execute { source, .. }), Some(restored)) =
+                (&evaluation, &done.restored)
+            {
+                notes.push(format!(
+                    "executed with the numbers its weights are restored to: \
+                     the built-in runtime can't execute the result: {source}"
+                ));
+                evaluation = reference.evaluate(restored);
+            }
+            match evaluation {
+                Ok(evaluation) => {
+                    options.gates.check(&reference, &evaluation)?;
+                    Measured::Executed { on, accuracy_before: reference.accuracy, evaluation }
+                }
+                Err(Error::Execute { source, .. }) => Measured::NotExecuted(format!(
+                    "the built-in runtime can't execute it: {source}"
+                )),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    match &measured {
+        Measured::NotExecuted(why) if options.gates.any() => Err(Error::Usage {
+            problem: format!("a gate can't be checked: {why}"),
+            help: "leave the gates out, or choose a form the built-in runtime executes".to_owned(),
+        }),
+        _ => Ok((measured, notes)),
+    }
+}
+
+/// The outputs of the first model before that the built-in runtime executes, on samples if there are
+/// any; or why there are none.
+fn reference(
+    options: &Quantize,
+    before: &[&Model],
+) -> Result<Result<(Reference, String), String>, Error> {
+    let mut why = String::new();
+    for model in before {
+        let given = match options.test.as_deref() {
+            Some(test) => options.data.read_test(model, Some(test))?,
+            None => options.data.read(model)?,
+        };
+        let (data, on) = match given {
+            Some(data) => {
+                let on = format!("{} samples", data.len());
+                (data, on)
+            }
+            None => match RandomInputs::default().generate(model) {
+                Ok(inputs) => (Dataset::whole(inputs), "random inputs".to_owned()),
+                Err(error) => return Ok(Err(error.to_string())),
+            },
+        };
+        match Reference::new(model, data) {
+            Ok(reference) => return Ok(Ok((reference, on))),
+            Err(Error::Execute { source, .. }) => {
+                why = format!("the built-in runtime can't execute the original: {source}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Err(why))
+}
