@@ -6,7 +6,7 @@ use super::ranges::RangeMethod;
 use lapidary_exec::{ExecError, Inputs, ValueStatistics};
 use lapidary_ir::Model;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is known of the values of a graph. Copies share the statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,9 +17,36 @@ pub struct Calibration {
 /// What is known of a value.
 #[derive(Clone, Debug, PartialEq)]
 enum Known {
-    Statistics(Arc<ValueStatistics>),
+    Statistics(Arc<ValueStatistics>, Arc<Chosen>),
     /// Its range, whatever the method.
     Range(Range),
+}
+
+/// The ranges already chosen for a value. They follow from its statistics, so that all are equal.
+#[derive(Debug, Default)]
+struct Chosen(Mutex<Vec<((IntegerFormat, RangeMethod), Option<Range>)>>);
+
+impl PartialEq for Chosen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Chosen {
+    fn range(
+        &self,
+        statistics: &ValueStatistics,
+        format: IntegerFormat,
+        method: RangeMethod,
+    ) -> Option<Range> {
+        let mut chosen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, range)) = chosen.iter().find(|(key, _)| *key == (format, method)) {
+            return *range;
+        }
+        let range = method.range(statistics, format, Limits::NONE);
+        chosen.push(((format, method), range));
+        range
+    }
 }
 
 /// Why a value can't be quantized.
@@ -55,7 +82,7 @@ impl Calibration {
     #[must_use]
     pub fn statistics(&self, value: &str) -> Option<&Arc<ValueStatistics>> {
         match self.values.get(value)? {
-            Known::Statistics(statistics) => Some(statistics),
+            Known::Statistics(statistics, _) => Some(statistics),
             Known::Range(_) => None,
         }
     }
@@ -66,7 +93,7 @@ impl Calibration {
         self.range_by(value, IntegerFormat::UINT8, RangeMethod::MinMax, Limits::NONE)
     }
 
-    /// The range a method chooses for a value, within limits.
+    /// The range a method chooses for a value, within limits. It is computed once.
     #[must_use]
     pub fn range_by(
         &self,
@@ -76,7 +103,9 @@ impl Calibration {
         limits: Limits,
     ) -> Option<Range> {
         match self.values.get(value)? {
-            Known::Statistics(statistics) => method.range(statistics, format, limits),
+            Known::Statistics(statistics, chosen) => {
+                Some(chosen.range(statistics, format, method)?.within(limits))
+            }
             Known::Range(range) => Some(range.within(limits)),
         }
     }
@@ -111,7 +140,7 @@ impl Calibration {
 impl From<&CalibrationStatistics> for Calibration {
     fn from(collected: &CalibrationStatistics) -> Self {
         let known = |(name, statistics): (&String, &Arc<ValueStatistics>)| {
-            (name.clone(), Known::Statistics(statistics.clone()))
+            (name.clone(), Known::Statistics(statistics.clone(), Arc::default()))
         };
         Self { values: collected.values.iter().map(known).collect() }
     }

@@ -91,16 +91,56 @@ struct Cell {
     count: f64,
 }
 
+/// Powers of positive numbers, to a thousandth.
+struct Power {
+    norm: f64,
+    /// The powers of 2⁻ᵏ times the largest power of two, k = 0, 1, …
+    exponents: Vec<f64>,
+    /// The largest exponent, as in the bits of an `f64`.
+    largest: u64,
+    /// The powers of the middles of equal parts of 1 to 2.
+    mantissas: Vec<f64>,
+}
+
+/// Bits of a mantissa that are looked up.
+const LOOKED_UP: u32 = 9;
+
+impl Power {
+    /// For numbers up to `most`; those 2⁻⁶⁴ as large count as 0.
+    fn new(norm: f64, most: f64) -> Self {
+        let largest = most.to_bits() >> (f64::MANTISSA_DIGITS - 1);
+        let unit = f64::from_bits(largest << (f64::MANTISSA_DIGITS - 1));
+        let exponents = (0..64).map(|below| (unit * 0.5f64.powi(below)).powf(norm)).collect();
+        let parts = 1usize << LOOKED_UP;
+        let middle = |part: usize| 1.0 + (part as f64 + 0.5) / parts as f64;
+        let mantissas = (0..parts).map(|part| middle(part).powf(norm)).collect();
+        Self { norm, exponents, largest, mantissas }
+    }
+
+    fn of(&self, number: f64) -> f64 {
+        let bits = number.to_bits();
+        let below = self.largest.wrapping_sub(bits >> (f64::MANTISSA_DIGITS - 1));
+        let part = (bits >> (f64::MANTISSA_DIGITS - 1 - LOOKED_UP)) as usize;
+        match self.exponents.get(below as usize) {
+            Some(exponent) => exponent * self.mantissas[part % self.mantissas.len()],
+            None if below < 1 << 11 => 0.0,
+            None => number.powf(self.norm),
+        }
+    }
+}
+
 /// What quantizing the numbers of a histogram costs.
 struct Cost {
     cells: Vec<Cell>,
     norm: f64,
+    power: Power,
     rounding: Rounding,
 }
 
 impl Cost {
     fn new(statistics: &Statistics, norm: f64) -> Self {
-        let part = f64::from(statistics.absmax().unwrap_or(0.0)) / PARTS;
+        let most = f64::from(statistics.absmax().unwrap_or(0.0));
+        let part = most / PARTS;
         let mut cells: Vec<Cell> = Vec::new();
         let mut last = None;
         // 0 is represented exactly.
@@ -117,7 +157,7 @@ impl Cost {
             }
             last = Some(place);
         }
-        Self { cells, norm, rounding: Rounding::new(norm) }
+        Self { cells, norm, power: Power::new(norm, most), rounding: Rounding::new(norm) }
     }
 
     /// Σ |x − Q(x)|ᵖ.
@@ -131,15 +171,18 @@ impl Cost {
         let Range { min, max } = parameters.represented();
         let (min, max) = (f64::from(min), f64::from(max));
         let (mut rounded, mut cut) = (0.0, 0.0);
+        // Neighbours share an edge.
+        let mut edge = (f64::NAN, 0.0);
         for cell in &self.cells {
             let middle = f64::midpoint(cell.lower, cell.upper);
             let outside = (min - middle).max(middle - max);
             if outside > 0.0 {
-                cut += cell.count * outside.powf(self.norm);
+                cut += cell.count * self.power.of(outside);
             } else {
                 let (lower, upper) = (cell.lower * per_step, cell.upper * per_step);
-                let integral = self.rounding.integral(upper) - self.rounding.integral(lower);
-                rounded += cell.count * integral / (upper - lower);
+                let before = if edge.0 == lower { edge.1 } else { self.rounding.integral(lower) };
+                edge = (upper, self.rounding.integral(upper));
+                rounded += cell.count * (edge.1 - before) / (upper - lower);
             }
         }
         rounded * unit + cut
@@ -173,11 +216,14 @@ impl Rounding {
 
     /// ∫₀ᵘ |t − round(t)|ᵖ dt.
     fn integral(&self, place: f64) -> f64 {
-        let whole = place.floor();
-        let inside = (place - whole) * ENTRIES as f64;
-        let entry = inside as usize;
-        let (low, high) = (self.integrals[entry], self.integrals[entry + 1]);
-        whole * self.integrals[ENTRIES] + low + (high - low) * (inside - entry as f64)
+        // The error of −u is that of u.
+        let magnitude = place.abs();
+        let whole = magnitude as u32;
+        let inside = (magnitude - f64::from(whole)) * ENTRIES as f64;
+        let entry = (inside as u32).min(ENTRIES as u32);
+        let (low, high) = (self.integrals[entry as usize], self.integrals[entry as usize + 1]);
+        let part = low + (high - low) * (inside - f64::from(entry));
+        (f64::from(whole) * self.integrals[ENTRIES] + part).copysign(place)
     }
 }
 
@@ -281,6 +327,17 @@ mod tests {
         let data: Vec<f32> = (0..=255).map(|integer| 0.5 * integer as f32).collect();
         let found = found(&data, IntegerFormat::UINT8, 2.0);
         assert!((found.max - 127.5).abs() < 0.3, "{found:?}");
+    }
+
+    #[test]
+    fn powers_are_right_to_a_thousandth() {
+        let power = Power::new(2.4, 7.3);
+        for number in [7.3f64, 4.0, 3.999_999, 1.0, 0.123, 1e-9] {
+            let ratio = power.of(number) / number.powf(2.4);
+            assert!((ratio - 1.0).abs() < 3e-3, "{number}: {ratio}");
+        }
+        assert_eq!(power.of(1e-30), 0.0);
+        assert_eq!(power.of(100.0), 100f64.powf(2.4));
     }
 
     #[test]
