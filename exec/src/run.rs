@@ -319,14 +319,14 @@ mod tests {
 
     #[test]
     fn names_the_node_the_runtime_refuses() {
-        let text = "x:float 2 -> y:float
+        let text = "x:float 2,2 -> y:float
             a = Neg(x)
-            q = QuantizeLinear <axis = 0> (a, s, z)
-            y = DequantizeLinear <axis = 0> (q, s, z)";
+            q = QuantizeLinear(a, s, z)
+            y = DequantizeLinear(q, s, z)";
         let scales = Tensor::vector(&[0.5f32, 0.5]);
         let initializers = [("s", scales), ("z", Tensor::vector(&[0i16, 0]))];
         let error = Runner::new(&decode(text, &initializers), &RunOptions::default())
-            .and_then(|runner| runner.run(&inputs([("x", float(&[2], &[1.0, 2.0]))])));
+            .and_then(|runner| runner.run(&inputs([("x", float(&[2, 2], &[1.0; 4]))])));
         let error = error.expect_err("16-bit quantization per axis is not supported");
         let ExecError::Unsupported { node, op_type, .. } = &error else { panic!("{error}") };
         assert_eq!((node.as_str(), op_type.as_str()), ("q", "QuantizeLinear"));
