@@ -244,6 +244,6 @@ mod tests {
             max: 255.0,
             mean: 117.25,
         };
-        insta::assert_snapshot!(input, @"the samples of `image` look like raw pixels: 0.0000 to 255.0000, mean 117.2500; usual is 0 to 1, -1 to 1 or about mean 0 and deviation 1, as the model was trained");
+        insta::assert_snapshot!(input, @"the samples of `image` look like raw pixels: 0 to 255, mean 117.25; usual is 0 to 1, -1 to 1 or about mean 0 and deviation 1, as the model was trained");
     }
 }
