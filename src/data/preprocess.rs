@@ -103,8 +103,8 @@ impl Preprocess {
             }
             "clip" => {
                 let (resize, crop) = middle(224, 224);
-                let mean = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-                let std = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+                let mean = [0.481_454_66, 0.457_827_5, 0.408_210_7];
+                let std = [0.268_629_55, 0.261_302_6, 0.275_777_1];
                 Self { resize, crop, interpolation: Interpolation::Bicubic, mean, std, ..plain }
             }
             "tf" => Self { scale: Some(1.0), mean: [127.5; 3], std: [127.5; 3], ..plain },
