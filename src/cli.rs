@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::Light;
+use crate::commands::{Convert, Light};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Optimize(Optimize),
     /// Store weights and compute activations in 8 bits, calibrated on data.
     Quantize(Quantize),
+    /// Compute in floating-point numbers of 16 bits.
+    Convert(Convert),
     /// Remove the least important channels of a network, physically.
     Prune(Prune),
     /// Walk the whole road: optimize, prune, quantize, prove, write.

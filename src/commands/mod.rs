@@ -1,8 +1,10 @@
 //! One file per verb.
 mod compress;
+mod convert;
 mod diff;
 mod gates;
 mod inspect;
+mod measure;
 mod optimize;
 mod passes;
 mod prune;
@@ -11,6 +13,7 @@ mod quantize_light;
 mod verification;
 mod verify;
 
+pub(crate) use convert::Convert;
 pub(crate) use quantize_light::Light;
 
 use crate::cli::{Cli, Command, Data, Input, Shapes};
@@ -26,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
         Command::Diff(options) => return diff::run(&options, json),
         Command::Optimize(options) => optimize::run(&options, json),
         Command::Quantize(options) => quantize::run(&options, json),
+        Command::Convert(options) => convert::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
         Command::Compress(options) => compress::run(&options, json),
         Command::Verify(options) => verify::run(&options, json),
