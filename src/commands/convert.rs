@@ -5,7 +5,7 @@ use crate::cli::{Data, Gates, Input, Output};
 use crate::render::{self, LightReport};
 use clap::{Args, ValueEnum};
 use lapidary::ir::ElemType;
-use lapidary::passes::convert::FloatOptions;
+use lapidary::passes::convert::{FloatOptions, rounded_constants};
 use lapidary::{Cost, Error};
 
 /// `lapidary convert`
@@ -44,7 +44,7 @@ pub(crate) struct Convert {
 enum FloatType {
     /// float16: 11 bits of precision, numbers up to 65504.
     Fp16,
-    /// bfloat16: 8 bits of precision, the range of float; needs opset 22.
+    /// bfloat16: 8 bits of precision, the range of float; needs opset 22 and an accelerator.
     Bf16,
 }
 
@@ -68,15 +68,20 @@ pub(crate) fn run(options: &Convert, json: bool) -> Result<(), Error> {
     let outcome = lapidary::convert_float(&mut model, &settings)?;
     // What is compared takes and gives floats, whatever the result does.
     let mut inside = optimized.clone();
+    let elem_type = settings.elem_type;
     lapidary::convert_float(&mut inside, &FloatOptions { keep_io: true, ..settings })?;
+    let restored = rounded_constants(&optimized, &outcome, elem_type)?;
     let measurement = Measurement {
         data: options.data.data.as_deref(),
         samples: options.data.samples,
         gates: &options.gates,
         before: &[&original, &optimized],
-        restored: None,
+        restored: Some(&restored),
     };
-    let (measured, notes) = measurement.measure(&inside)?;
+    let (measured, mut notes) = measurement.measure(&inside)?;
+    if options.to == FloatType::Bf16 {
+        notes.push("ONNX Runtime has no kernels for bfloat16 on processors".to_owned());
+    }
     lapidary::save(&model, &options.output.output)?;
     let steps = vec![
         ("original", Cost::of(&original)),

@@ -1,9 +1,10 @@
 //! Half precision as a pass.
 use super::casting::Casting;
+use super::half::rounded;
 use super::opset::{ConvertError, ConvertOpset};
 use crate::quantize::Outcome;
 use crate::{Context, Pass, PassError, PassInfo, pass};
-use lapidary_ir::{ElemType, Model};
+use lapidary_ir::{ElemType, Model, Patch, Tensor};
 
 /// What the caller decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +123,31 @@ impl ConvertFloatType {
     }
 }
 
+/// The model with the constants of `outcome` rounded to a type and stored as floats again: what is lost by
+/// storing them, without what is lost by computing with them.
+///
+/// # Errors
+/// When a patch can't be applied: a fault of this function.
+pub fn rounded_constants(
+    model: &Model,
+    outcome: &Outcome,
+    elem_type: ElemType,
+) -> Result<Model, PassError> {
+    let mut model = model.clone();
+    let mut patch = Patch::default();
+    for weight in &outcome.weights {
+        let Some(id) = model.graph.find(&weight.name) else { continue };
+        let constant = model.graph.constant(id).and_then(|tensor| rounded(tensor, elem_type));
+        let Some(numbers) = constant.and_then(|rounded| rounded.tensor.to_f32()) else { continue };
+        let dims =
+            model.graph.constant(id).map(|tensor| tensor.dims().to_vec()).unwrap_or_default();
+        patch.set_tensor(id, Tensor::new(&dims, &numbers));
+    }
+    let applied = model.graph.apply(patch);
+    applied.map_err(|source| PassError::Patch { pass: ConvertFloatType::INFO.name, source })?;
+    Ok(model)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +210,10 @@ mod tests {
         model.graph.infer();
         let outcome = pass().convert(&mut model).expect("the pass runs");
         let forms: Vec<&str> = outcome.weights.iter().map(|weight| weight.form.as_str()).collect();
+        let kept =
+            rounded_constants(&parse(SOURCE), &outcome, ElemType::FLOAT16).expect("it is rounded");
+        let w = kept.graph.find("w").and_then(|id| kept.graph.constant(id)?.to_vec::<f32>());
+        assert_eq!(w, Some(vec![65504.0, 1.0, 0.0, 0.5, 2.0, -65504.0]));
         assert_eq!(forms, ["float16, 2 beyond the largest number, 1 below the smallest number"]);
     }
 

@@ -18,7 +18,7 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 
-pub use float_type::{ConvertFloatType, FloatOptions, FloatTypeError};
+pub use float_type::{ConvertFloatType, FloatOptions, FloatTypeError, rounded_constants};
 pub use opset::{ConvertError, ConvertOpset, Refused};
 
 use crate::Pass;
