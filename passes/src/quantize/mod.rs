@@ -8,6 +8,7 @@ use crate::Pass;
 mod apply;
 mod calibration;
 pub mod dynamic;
+mod matrix;
 mod outcome;
 mod placement;
 mod plan;
