@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::{Data, Light};
+use crate::commands::{Convert, Data, Light};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Calibrate(Calibrate),
     /// Store weights and compute activations in 8 bits, calibrated on data.
     Quantize(Quantize),
+    /// Compute in floating-point numbers of 16 bits.
+    Convert(Convert),
     /// Remove the least important channels of a network, physically.
     Prune(Prune),
     /// Walk the whole road: optimize, prune, quantize, prove, write.

@@ -39,7 +39,7 @@ pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;
 pub use lapidary_proto::ReadOptions;
-pub use light::{quantize_dynamic, quantize_weights};
+pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use road::{
     convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune, prune_as_is,

@@ -1,6 +1,7 @@
 //! Compression that needs no samples.
 use crate::Error;
 use lapidary_ir::{Graph, Model};
+use lapidary_passes::convert::{ConvertFloatType, FloatOptions, FloatTypeError};
 use lapidary_passes::quantize::Outcome;
 use lapidary_passes::quantize::dynamic::{DynamicOptions, QuantizeDynamicInteger};
 use lapidary_passes::quantize::weight_only::{QuantizeWeights, WeightError, WeightOptions};
@@ -40,6 +41,23 @@ pub fn quantize_weights(
     })?;
     driver::check(pass.info().name, model)?;
     Ok((outcome, restored))
+}
+
+/// Computes in floating-point numbers of 16 bits.
+///
+/// # Errors
+/// When a blocked node does not exist, the model can't be raised to the operator set the type needs, or
+/// the pass is at fault.
+pub fn convert_float(model: &mut Model, options: &FloatOptions) -> Result<Outcome, Error> {
+    model.graph.infer();
+    check_names(model, &options.block_nodes)?;
+    let pass = ConvertFloatType { options: options.clone() };
+    let outcome = pass.convert(model).map_err(|error| match error {
+        FloatTypeError::Opset { source, .. } => Error::Convert(source),
+        FloatTypeError::Pass(error) => Error::Pass(error),
+    })?;
+    driver::check(pass.info().name, model)?;
+    Ok(outcome)
 }
 
 /// Every name is that of a node, in the graph or a subgraph.

@@ -63,6 +63,7 @@ mod number;
 mod patch;
 pub mod pattern;
 mod pinned;
+mod retype;
 pub mod schema;
 mod splice;
 mod subgraph;

@@ -1,11 +1,13 @@
 //! One file per verb.
 mod calibrate;
 mod compress;
+mod convert;
 mod data_args;
 mod diff;
 mod gates;
 mod inspect;
 mod integers;
+mod measure;
 mod optimize;
 mod passes;
 mod prune;
@@ -14,6 +16,7 @@ mod quantize_light;
 mod verification;
 mod verify;
 
+pub(crate) use convert::Convert;
 pub(crate) use data_args::Data;
 pub(crate) use quantize_light::Light;
 
@@ -31,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
         Command::Optimize(options) => optimize::run(&options, json),
         Command::Calibrate(options) => calibrate::run(&options, json),
         Command::Quantize(options) => quantize::run(&options, json),
+        Command::Convert(options) => convert::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
         Command::Compress(options) => compress::run(&options, json),
         Command::Verify(options) => verify::run(&options, json),

@@ -1,15 +1,15 @@
 //! `lapidary quantize --dynamic` and `--weight-only`: no samples are needed.
+use super::measure::Measurement;
 use super::open;
 use super::quantize::no_node;
 use crate::cli::{Integers, Quantize};
-use crate::render::{self, LightReport, Measured};
+use crate::render::{self, LightReport};
 use clap::{Args, ValueEnum};
-use lapidary::exec::RandomInputs;
 use lapidary::ir::{ElemType, Model};
 use lapidary::passes::quantize::dynamic::DynamicOptions;
 use lapidary::passes::quantize::weight_only::{Search, WeightFormat, WeightOptions};
 use lapidary::passes::quantize::{NodeSelector, Outcome, Target};
-use lapidary::{Cost, Dataset, Error, Reference};
+use lapidary::{Cost, Error};
 
 /// Quantization without calibration.
 #[derive(Debug, Args)]
@@ -202,7 +202,14 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
             Done { outcome, restored: Some(restored) }
         }
     };
-    let (measured, notes) = measure(options, &[&original, &optimized], &model, &done)?;
+    let measurement = Measurement {
+        data: &options.data,
+        test: options.test.as_deref(),
+        gates: &options.gates,
+        before: &[&original, &optimized],
+        restored: done.restored.as_ref(),
+    };
+    let (measured, notes) = measurement.measure(&model)?;
     lapidary::save(&model, &options.output.output)?;
     let steps = vec![
         ("original", Cost::of(&original)),
@@ -245,80 +252,4 @@ fn known(op_types: &[String], all: &[&str]) -> Result<Vec<String>, Error> {
             help: format!("--op-types takes {}", all.join(", ")),
         }),
     }
-}
-
-/// Executes both models and compares every output; a gate that is missed is an error. A model the
-/// built-in runtime lacks types or operators for is executed with the weights it restores.
-fn measure(
-    options: &Quantize,
-    before: &[&Model],
-    model: &Model,
-    done: &Done,
-) -> Result<(Measured, Vec<String>), Error> {
-    let mut notes = Vec::new();
-    let measured = match reference(options, before)? {
-        Err(why) => Measured::NotExecuted(why),
-        Ok((reference, on)) => {
-            let mut evaluation = reference.evaluate(model);
-            if let (Err(Error::Execute { source, .. }), Some(restored)) =
-                (&evaluation, &done.restored)
-            {
-                notes.push(format!(
-                    "executed with the numbers its weights are restored to: \
-                     the built-in runtime can't execute the result: {source}"
-                ));
-                evaluation = reference.evaluate(restored);
-            }
-            match evaluation {
-                Ok(evaluation) => {
-                    options.gates.check(&reference, &evaluation)?;
-                    Measured::Executed { on, accuracy_before: reference.accuracy, evaluation }
-                }
-                Err(Error::Execute { source, .. }) => Measured::NotExecuted(format!(
-                    "the built-in runtime can't execute it: {source}"
-                )),
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    match &measured {
-        Measured::NotExecuted(why) if options.gates.any() => Err(Error::Usage {
-            problem: format!("a gate can't be checked: {why}"),
-            help: "leave the gates out, or choose a form the built-in runtime executes".to_owned(),
-        }),
-        _ => Ok((measured, notes)),
-    }
-}
-
-/// The outputs of the first model before that the built-in runtime executes, on samples if there are
-/// any; or why there are none.
-fn reference(
-    options: &Quantize,
-    before: &[&Model],
-) -> Result<Result<(Reference, String), String>, Error> {
-    let mut why = String::new();
-    for model in before {
-        let given = match options.test.as_deref() {
-            Some(test) => options.data.read_test(model, Some(test))?,
-            None => options.data.read(model)?,
-        };
-        let (data, on) = match given {
-            Some(data) => {
-                let on = format!("{} samples", data.len());
-                (data, on)
-            }
-            None => match RandomInputs::default().generate(model) {
-                Ok(inputs) => (Dataset::whole(inputs), "random inputs".to_owned()),
-                Err(error) => return Ok(Err(error.to_string())),
-            },
-        };
-        match Reference::new(model, data) {
-            Ok(reference) => return Ok(Ok((reference, on))),
-            Err(Error::Execute { source, .. }) => {
-                why = format!("the built-in runtime can't execute the original: {source}");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Err(why))
 }

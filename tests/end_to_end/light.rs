@@ -156,3 +156,29 @@ fn options_that_do_not_go_together_are_usage_errors() {
     }
     assert!(!out.exists());
 }
+
+#[test]
+fn half_precision_is_half_the_bytes() {
+    let mut lines = Vec::new();
+    for options in [&["--to", "fp16"][..], &["--to", "bf16"], &["--to", "fp16", "--no-keep-io"]] {
+        let name = "digits_transformer_unfused_op17";
+        let report = report("convert", name, options);
+        lines.push(line(&options.join(" "), &report));
+        let sqnr = sqnr(&report);
+        assert!(sqnr > 40.0, "{options:?}: {sqnr} dB");
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    --to fp16: 71 nodes, 314975 -> 151705 bytes, left alone: []
+    --to bf16: 71 nodes, 314975 -> 151767 bytes, left alone: []
+    --to fp16 --no-keep-io: 71 nodes, 314975 -> 151571 bytes, left alone: []
+    ");
+}
+
+#[test]
+fn a_node_to_block_must_exist() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("q.onnx");
+    let done = run("convert", FIXTURES[0], &out, &["--to", "fp16", "--block-node", "nobody"]);
+    assert_eq!(done.code, 2, "{}", done.stdout);
+    assert!(!out.exists());
+}

@@ -14,6 +14,7 @@ mod census;
 pub mod dynamic;
 mod fingerprint;
 mod format;
+mod matrix;
 mod outcome;
 mod placement;
 mod plan;

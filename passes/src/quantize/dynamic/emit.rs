@@ -1,7 +1,8 @@
 //! Writes the integer form of sites into a patch.
 use super::DynamicOptions;
-use super::rows::{Rows, quantize_rows, transposed};
+use super::rows::{Rows, quantize_rows};
 use super::site::{Kind, Product, Site, Weights};
+use crate::quantize::matrix::transposed;
 use crate::quantize::outcome::{Outcome, StoredWeight};
 use lapidary_ir::{ElemType, Graph, NewNode, NodeId, Operand, Patch, Tensor, ValueId};
 use std::collections::BTreeMap;

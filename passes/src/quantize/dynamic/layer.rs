@@ -1,7 +1,7 @@
 //! Recurrent layers with quantized weights, an operator of ONNX Runtime.
 use super::emit::Emitter;
-use super::rows::transposed;
 use super::site::Weights;
+use crate::quantize::matrix::transposed;
 use lapidary_ir::{NewNode, NodeId, Operand, Tensor};
 
 /// The inputs of `LSTM` that stay: X, W, R, B, lengths, two initial states, peepholes.

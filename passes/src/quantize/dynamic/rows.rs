@@ -21,7 +21,7 @@ pub(super) fn quantize_rows(numbers: &[f32], rows: usize, steps: f32) -> Option<
     if !numbers.iter().all(|number| number.is_finite()) {
         return None;
     }
-    let width = if rows == 0 { 0 } else { numbers.len() / rows };
+    let width = numbers.len() / rows.max(1);
     let mut codes = Vec::with_capacity(numbers.len());
     let mut restored = Vec::with_capacity(numbers.len());
     let mut scales = Vec::with_capacity(rows);
@@ -38,13 +38,6 @@ pub(super) fn quantize_rows(numbers: &[f32], rows: usize, steps: f32) -> Option<
     }
     let nmse = nmse(numbers, &restored);
     Some(Rows { codes, scales, nmse })
-}
-
-/// A matrix of `rows` rows with rows and columns exchanged.
-pub(super) fn transposed<T: Copy>(matrix: &[T], rows: usize) -> Vec<T> {
-    let width = if rows == 0 { 0 } else { matrix.len() / rows };
-    let columns = (0..width).flat_map(|column| (0..rows).map(move |row| row * width + column));
-    columns.map(|index| matrix[index]).collect()
 }
 
 #[cfg(test)]
@@ -84,11 +77,5 @@ mod tests {
     fn no_code_stands_for_what_is_not_finite() {
         assert_eq!(quantize_rows(&[1.0, f32::INFINITY], 1, 127.0), None);
         assert_eq!(quantize_rows(&[f32::NAN], 1, 127.0), None);
-    }
-
-    #[test]
-    fn rows_become_columns() {
-        assert_eq!(transposed(&[1, 2, 3, 4, 5, 6], 2), [1, 4, 2, 5, 3, 6]);
-        assert!(transposed::<u8>(&[], 0).is_empty());
     }
 }

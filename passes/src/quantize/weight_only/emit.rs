@@ -7,6 +7,7 @@ use super::normal_float::{NF4, NormalFloat};
 use super::pack::pack;
 use super::site::Weight;
 use super::{WeightFormat, WeightOptions};
+use crate::quantize::matrix::transposed;
 use crate::quantize::outcome::{StoredWeight, nmse};
 use lapidary_ir::{ElemType, Graph, NewNode, NodeId, Operand, Patch, Tensor};
 
@@ -126,13 +127,6 @@ fn size(codes: &Codes, options: &WeightOptions) -> (String, u64) {
             (format!("nf4, blocks of {}", codes.block), bytes as u64)
         }
     }
-}
-
-/// A matrix of `rows` rows with rows and columns exchanged.
-fn transposed<T: Copy>(matrix: &[T], rows: usize) -> Vec<T> {
-    let width = matrix.len() / rows.max(1);
-    let columns = (0..width).flat_map(|column| (0..rows).map(move |row| row * width + column));
-    columns.map(|index| matrix[index]).collect()
 }
 
 /// Stores a weight and lets its readers read what is restored from it.

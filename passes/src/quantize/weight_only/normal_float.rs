@@ -40,7 +40,8 @@ impl NormalFloat {
     /// is none of at least 16, or a number is not finite.
     #[must_use]
     pub fn new(numbers: &[f32], block: usize) -> Option<Self> {
-        let block = (LEAST_BLOCK..=block).rev().find(|block| numbers.len() % block == 0)?;
+        let block =
+            (LEAST_BLOCK..=block).rev().find(|block| numbers.len().is_multiple_of(*block))?;
         if numbers.is_empty() || !numbers.iter().all(|number| number.is_finite()) {
             return None;
         }
