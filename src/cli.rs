@@ -242,6 +242,9 @@ pub(crate) struct Quantize {
     /// Quantize the model as it is, without optimizing it before.
     #[arg(long)]
     pub(crate) no_optimize: bool,
+    /// Take observed ranges and the nearest integers, without looking for better ones.
+    #[arg(long)]
+    pub(crate) no_refine: bool,
     /// Show which nodes stay in float and why.
     #[arg(long)]
     pub(crate) explain: bool,

@@ -4,6 +4,7 @@ use crate::{Dataset, Error};
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
 use lapidary_passes::prune::PruneChannels;
+use lapidary_passes::quantize::refine::{RefineError, Refined, refine};
 use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions};
 use lapidary_passes::{Context, Pass, driver, guard, pipeline};
 
@@ -114,4 +115,29 @@ pub fn quantize_with(
     plan.apply(model)?;
     driver::check("quantize-static", model)?;
     Ok(plan)
+}
+
+/// Quantizes weights and activations such that the outputs change least, which it tries on a fifth of the
+/// samples.
+///
+/// # Errors
+/// When the model can't be executed or a pass is at fault.
+pub fn quantize_refined(
+    model: &mut Model,
+    data: &Dataset,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+) -> Result<Refined, Error> {
+    let refined = refine(model, &data.inputs, calibration, options);
+    let refined = refined.map_err(|error| match error {
+        RefineError::Execute(source) => Error::Execute {
+            what: "model",
+            source,
+            help: "refinement runs the model on the data; leave it out with --no-refine",
+        },
+        RefineError::Pass(error) => error.into(),
+    })?;
+    refined.plan.apply(model)?;
+    driver::check("quantize-static", model)?;
+    Ok(refined)
 }

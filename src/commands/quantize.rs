@@ -4,6 +4,7 @@ use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::Context;
+use lapidary::passes::quantize::refine::Refined;
 use lapidary::passes::quantize::{CalibrationStatistics, Prediction, QuantizeOptions};
 use lapidary::{Dataset, Error, Reference};
 use std::path::Path;
@@ -52,7 +53,20 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
-    let plan = lapidary::quantize_with(&mut model, &(&statistics).into(), &settings)?;
+    let calibration = (&statistics).into();
+    let refined = match &source {
+        Source::Samples(data) if !options.no_refine => {
+            let refining = Progress::start(format!("refining on {} samples", data.samples));
+            let refined = lapidary::quantize_refined(&mut model, data, &calibration, &settings)?;
+            drop(refining);
+            refined
+        }
+        _ => {
+            let plan = lapidary::quantize_with(&mut model, &calibration, &settings)?;
+            Refined { plan, steps: Vec::new() }
+        }
+    };
+    let plan = refined.plan;
     if let Some(name) = plan.unknown_exclusions.first() {
         return Err(no_node(name));
     }
@@ -66,6 +80,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     }
     road.placement(&plan, options.explain);
     road.expect(&Prediction::new(&model.graph, settings.target));
+    road.refinement(&refined.steps);
     render::road(&road, json);
     Ok(())
 }

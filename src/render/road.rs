@@ -2,6 +2,7 @@
 use super::quantization::Expected;
 use super::{Progress, grouped, json, percent, signed, table};
 use lapidary::ir::Model;
+use lapidary::passes::quantize::refine::RefineStep;
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
 use lapidary::{Cost, Error, Evaluation, Proof, Reference};
@@ -27,6 +28,17 @@ struct RoadReport {
     placement: Option<Placement>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prediction: Option<Expected>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refinement: Vec<Refinement>,
+}
+
+/// A step of refinement, judged on samples that were kept out.
+#[derive(Serialize)]
+struct Refinement {
+    step: &'static str,
+    kept: bool,
+    sqnr_db_before: f64,
+    sqnr_db_after: f64,
 }
 
 #[derive(Serialize)]
@@ -92,6 +104,7 @@ impl<'a> Road<'a> {
             passes: Vec::new(),
             placement: None,
             prediction: None,
+            refinement: Vec::new(),
         };
         Self { command, reference, report }
     }
@@ -120,6 +133,17 @@ impl<'a> Road<'a> {
     /// Adds what a runtime will do.
     pub(crate) fn expect(&mut self, prediction: &Prediction) {
         self.report.prediction = Some(Expected::from(prediction));
+    }
+
+    /// Adds what was tried for accuracy.
+    pub(crate) fn refinement(&mut self, steps: &[RefineStep]) {
+        let refinement = |step: &RefineStep| Refinement {
+            step: step.name,
+            kept: step.kept(),
+            sqnr_db_before: step.before,
+            sqnr_db_after: step.after,
+        };
+        self.report.refinement = steps.iter().map(refinement).collect();
     }
 
     /// Adds which nodes run as integers.
@@ -158,6 +182,12 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     }
     if let Some(samples) = report.samples {
         println!("errors against the original, executed on {samples} samples");
+    }
+    for Refinement { step, kept, sqnr_db_before, sqnr_db_after } in &report.refinement {
+        let verdict = if *kept { "kept" } else { "left out" };
+        println!(
+            "{step}: {sqnr_db_before:.2} to {sqnr_db_after:.2} dB on samples kept out, {verdict}"
+        );
     }
     left_alone(&report.passes);
     if let Some(placement) = &report.placement {

@@ -2,7 +2,9 @@
 use super::plan::{QuantizationPlan, Reader, ValueQuantization, WeightQuantization};
 use super::range::Parameters;
 use super::static_qdq::QuantizeStaticQdq;
-use super::weight::{integers, quantize_bias, quantize_operand, quantize_weights, zero_weights};
+use super::weight::{
+    integers, quantize_bias, quantize_operand, quantize_weights, stored, zero_weights,
+};
 use crate::PassError;
 use lapidary_ir::{Graph, Model, NewNode, NodeId, Operand, Patch, Port, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,9 +33,12 @@ impl QuantizationPlan {
         let mut names = NodeNames::new(graph);
         for weights in &self.weights {
             let tensor = graph.find(&weights.name).and_then(|id| graph.constant(id));
-            let WeightQuantization { name, axis, format, scales, .. } = weights;
+            let WeightQuantization { name, axis, format, scales, codes, .. } = weights;
             let quantized = tensor.and_then(|tensor| {
-                let quantized = quantize_weights(tensor, *axis, scales, *format)?;
+                let quantized = match codes {
+                    Some(codes) => stored(tensor.dims(), codes, *format)?,
+                    None => quantize_weights(tensor, *axis, scales, *format)?,
+                };
                 Some((quantized, zero_weights(scales.len(), *axis, *format)?))
             });
             let Some((quantized, zero_point)) = quantized else { continue };
@@ -46,6 +51,15 @@ impl QuantizationPlan {
         }
         for bias in &self.biases {
             let tensor = graph.find(&bias.name).and_then(|id| graph.constant(id));
+            let given = bias.values.as_ref().map(|values| Tensor::vector(values));
+            let tensor = given.as_ref().or(tensor.map(|tensor| &**tensor));
+            if bias.scales.is_empty() {
+                if let Some(given) = given {
+                    let float = patch.initializer(bias.name.clone(), given);
+                    read(&mut patch, graph, &bias.reader, float);
+                }
+                continue;
+            }
             let Some(quantized) = tensor.and_then(|tensor| quantize_bias(tensor, &bias.scales))
             else {
                 continue;

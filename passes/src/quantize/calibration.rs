@@ -78,6 +78,11 @@ impl Calibration {
         Ok(Self::from(&CalibrationStatistics::collect(model, samples)?))
     }
 
+    /// Gives a value another range, whatever the method.
+    pub(super) fn set(&mut self, value: &str, range: Range) {
+        self.values.insert(value.to_owned(), Known::Range(range));
+    }
+
     /// What was observed of a value.
     #[must_use]
     pub fn statistics(&self, value: &str) -> Option<&Arc<ValueStatistics>> {

@@ -22,6 +22,7 @@ mod planner;
 mod prediction;
 mod range;
 mod ranges;
+pub mod refine;
 mod select;
 mod settings;
 mod static_qdq;

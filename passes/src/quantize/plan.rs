@@ -80,6 +80,8 @@ pub struct WeightQuantization {
     pub format: WeightFormat,
     /// The scale of every channel.
     pub scales: Vec<f32>,
+    /// The integers, in the order of the weights; none for the nearest ones.
+    pub codes: Option<Vec<i8>>,
     /// Who reads the integers.
     pub readers: Vec<Reader>,
 }
@@ -89,8 +91,10 @@ pub struct WeightQuantization {
 pub struct BiasQuantization {
     /// The initializer.
     pub name: String,
-    /// The scale of every channel, or the one of all.
+    /// The scale of every channel, or the one of all; none for a bias that stays in floating point.
     pub scales: Vec<f32>,
+    /// What is read in place of the initializer, which need not exist then.
+    pub values: Option<Vec<f32>>,
     /// Who reads the integers.
     pub reader: Reader,
 }
@@ -220,7 +224,7 @@ impl fmt::Display for QuantizationPlan {
                 }
             }
         }
-        for WeightQuantization { name, axis, format, scales, readers: _ } in &self.weights {
+        for WeightQuantization { name, axis, format, scales, .. } in &self.weights {
             let (least, most) = ends(scales);
             write!(f, "weights `{name}`: {format}, ")?;
             match axis {
@@ -228,7 +232,11 @@ impl fmt::Display for QuantizationPlan {
                 None => writeln!(f, "scale {least}")?,
             }
         }
-        for BiasQuantization { name, scales, reader: _ } in &self.biases {
+        for BiasQuantization { name, scales, .. } in &self.biases {
+            if scales.is_empty() {
+                writeln!(f, "bias `{name}`: float")?;
+                continue;
+            }
             let (least, most) = ends(scales);
             writeln!(f, "bias `{name}`: int32, scales {least} to {most}")?;
         }

@@ -127,9 +127,17 @@ pub(super) fn quantize_weights(
                 .map(|number| (number / scale).round_ties_even().clamp(-steps, steps) as i8),
         );
     }
+    stored(weights.dims(), &quantized, format)
+}
+
+/// Integers as weights are stored; none when there are more or fewer than dimensions say.
+pub(super) fn stored(dims: &[i64], codes: &[i8], format: WeightFormat) -> Option<Tensor> {
+    if dims.iter().product::<i64>() != codes.len() as i64 {
+        return None;
+    }
     match format.elem_type() {
-        ElemType::INT4 => pack_int4(weights.dims(), &quantized),
-        _ => Some(Tensor::new(weights.dims(), &quantized)),
+        ElemType::INT4 => pack_int4(dims, codes),
+        _ => Some(Tensor::new(dims, codes)),
     }
 }
 

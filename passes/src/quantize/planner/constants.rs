@@ -30,6 +30,7 @@ impl Planner<'_> {
                     axis,
                     format: self.weights,
                     scales,
+                    codes: None,
                     readers: Vec::new(),
                 });
                 weights.len() - 1
@@ -54,6 +55,7 @@ impl Planner<'_> {
             |(id, bias, index, input_scale): (NodeId, ValueId, usize, f32)| BiasQuantization {
                 name: self.graph.value(bias).name().to_owned(),
                 scales: weights[index].scales.iter().map(|scale| input_scale * scale).collect(),
+                values: None,
                 reader: self.reader(id, 2),
             };
         let biases = biased.into_iter().map(bias).collect();
