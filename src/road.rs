@@ -128,7 +128,8 @@ pub fn quantize_refined(
     calibration: &Calibration,
     options: &QuantizeOptions,
 ) -> Result<Refined, Error> {
-    let refined = refine(model, &data.inputs, calibration, options);
+    let samples = data.stacked().map_err(|source| Error::data(data.path(), source))?;
+    let refined = refine(model, &samples, calibration, options);
     let refined = refined.map_err(|error| match error {
         RefineError::Execute(source) => Error::Execute {
             what: "model",

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     let calibration = (&statistics).into();
     let refined = match &source {
         Source::Samples(data) if !options.no_refine => {
-            let refining = Progress::start(format!("refining on {} samples", data.samples));
+            let refining = Progress::start(format!("refining on {} samples", data.len()));
             let refined = lapidary::quantize_refined(&mut model, data, &calibration, &settings)?;
             drop(refining);
             refined
