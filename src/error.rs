@@ -99,7 +99,7 @@ pub enum Error {
         path: PathBuf,
         /// The cause.
         #[source]
-        source: DatasetError,
+        source: Box<DatasetError>,
         /// What to do.
         #[help]
         help: &'static str,
@@ -137,7 +137,7 @@ pub enum Error {
         path: PathBuf,
         /// The cause.
         #[source]
-        source: OtherModel,
+        source: Box<OtherModel>,
     },
     /// Calibration statistics don't go together.
     #[error("`{}` can't be merged with `{}`", path.display(), first.display())]
@@ -149,7 +149,7 @@ pub enum Error {
         first: PathBuf,
         /// The cause.
         #[source]
-        source: MergeError,
+        source: Box<MergeError>,
     },
     /// The runtime can't execute the model.
     #[error("the {what} can't be executed")]
@@ -195,7 +195,7 @@ impl Error {
     /// The data of `path` can't be used.
     #[must_use]
     pub fn data(path: &Path, source: DatasetError) -> Self {
-        Self::Data { path: path.to_owned(), help: source.help(), source }
+        Self::Data { path: path.to_owned(), help: source.help(), source: Box::new(source) }
     }
 
     /// The exit code of the program: 1 a check said no, 2 usage, 3 input rejected, 4 a limit,

@@ -43,7 +43,7 @@ fn merge(paths: &[PathBuf]) -> Result<CalibrationStatistics, Error> {
         all.merge(&other).map_err(|source| Error::MergeCalibration {
             path: path.clone(),
             first: first.clone(),
-            source,
+            source: Box::new(source),
         })?;
     }
     Ok(all)

@@ -100,7 +100,8 @@ pub(crate) fn no_node(name: &str) -> Error {
 fn read(path: &Path, model: &Model) -> Result<CalibrationStatistics, Error> {
     let statistics = lapidary::read_calibration(path)?;
     let checked = statistics.check(model);
-    checked.map_err(|source| Error::OtherModel { path: path.to_owned(), source })?;
+    checked
+        .map_err(|source| Error::OtherModel { path: path.to_owned(), source: Box::new(source) })?;
     Ok(statistics)
 }
 

@@ -24,7 +24,10 @@ enum Known {
 
 /// The ranges already chosen for a value. They follow from its statistics, so that all are equal.
 #[derive(Debug, Default)]
-struct Chosen(Mutex<Vec<((IntegerFormat, RangeMethod), Option<Range>)>>);
+struct Chosen(Mutex<Vec<Choice>>);
+
+/// A format and a method, and the range it chose.
+type Choice = ((IntegerFormat, RangeMethod), Option<Range>);
 
 impl PartialEq for Chosen {
     fn eq(&self, _: &Self) -> bool {

@@ -16,6 +16,9 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+/// Numbers of a value, and the batch they are from.
+type Numbered = (usize, Vec<f32>);
+
 /// Rows of a product, over all samples.
 const MOST_ROWS: usize = 1_000;
 const LEAST_ROWS: usize = 100;
@@ -185,7 +188,7 @@ fn readings(
         origins.keys().copied().filter(|name| is_plain(graph, name, plan.target)).collect();
     let mut rows: Vec<Mutex<Vec<Rows>>> = Vec::new();
     rows.resize_with(layers.len(), Mutex::default);
-    let numbers: BTreeMap<&str, Mutex<Vec<(usize, Vec<f32>)>>> =
+    let numbers: BTreeMap<&str, Mutex<Vec<Numbered>>> =
         plain.iter().map(|&name| (name, Mutex::default())).collect();
     let count = |layer: &Layer| {
         let least = (PRODUCTS / (layer.size * layer.outputs)).max(LEAST_ROWS);
