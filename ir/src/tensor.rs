@@ -273,7 +273,7 @@ impl Tensor {
         }
     }
 
-    /// The elements of an integer or bool tensor of whole-byte type as `i64`.
+    /// The elements of an integer or bool tensor as `i64`; several of 4 or 2 bits are in a byte, the first in its low bits.
     #[must_use]
     pub fn to_i64(&self) -> Option<Vec<i64>> {
         match self.elem_type {
@@ -285,8 +285,24 @@ impl Tensor {
             ElemType::UINT16 => Some(self.to_vec::<u16>()?.into_iter().map(i64::from).collect()),
             ElemType::UINT8 => Some(self.to_vec::<u8>()?.into_iter().map(i64::from).collect()),
             ElemType::BOOL => Some(self.to_vec::<bool>()?.into_iter().map(i64::from).collect()),
+            ElemType::INT4 => self.unpacked(4, true),
+            ElemType::UINT4 => self.unpacked(4, false),
+            ElemType::INT2 => self.unpacked(2, true),
+            ElemType::UINT2 => self.unpacked(2, false),
             _ => None,
         }
+    }
+
+    /// Elements of fewer bits than a byte.
+    fn unpacked(&self, bits: u32, signed: bool) -> Option<Vec<i64>> {
+        let bytes = self.bytes()?;
+        let per_byte = 8 / bits;
+        let element = |index: usize| {
+            let shift = (index as u32 % per_byte) * bits;
+            let code = i64::from(bytes[index / per_byte as usize] >> shift) & ((1 << bits) - 1);
+            if signed && code >> (bits - 1) == 1 { code - (1 << bits) } else { code }
+        };
+        Some((0..self.len()).map(element).collect())
     }
 
     /// The only element of a one-element floating-point tensor.
@@ -363,5 +379,24 @@ impl Tensor {
     #[must_use]
     pub fn same_content(&self, other: &Self) -> bool {
         self.elem_type == other.elem_type && self.dims == other.dims && self.data == other.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_in_a_part_of_a_byte_are_unpacked() {
+        let tensor = |elem_type, dims: &[i64], bytes: &'static [u8]| {
+            Tensor::from_bytes(elem_type, dims.to_vec(), Bytes::from_static(bytes))
+                .expect("the bytes are as many as it takes")
+        };
+        let odd = tensor(ElemType::INT4, &[3], &[0x8f, 0x07]);
+        assert_eq!(odd.to_i64(), Some(vec![-1, -8, 7]));
+        assert_eq!(tensor(ElemType::UINT4, &[2], &[0x8f]).to_i64(), Some(vec![15, 8]));
+        let quarters = tensor(ElemType::INT2, &[5], &[0b1110_0100, 0b11]);
+        assert_eq!(quarters.to_i64(), Some(vec![0, 1, -2, -1, -1]));
+        assert_eq!(tensor(ElemType::UINT2, &[2], &[0b1101]).to_i64(), Some(vec![1, 3]));
     }
 }

@@ -3,6 +3,7 @@ mod fused_conv;
 mod fused_mat_mul;
 mod multi_head_attention;
 mod slice;
+mod stored_weights;
 mod sub;
 mod swish;
 #[cfg(test)]
@@ -39,6 +40,11 @@ fn rule(graph: &Graph, id: NodeId) -> Option<Expansion> {
         ("com.microsoft", "FusedConv") => fused_conv::expansion,
         ("com.microsoft", "FusedMatMul") => fused_mat_mul::expansion,
         ("com.microsoft", "MultiHeadAttention") => multi_head_attention::expansion,
+        ("" | "ai.onnx" | "com.microsoft", "DequantizeLinear")
+            if stored_weights::applies(graph, id) =>
+        {
+            stored_weights::expansion
+        }
         ("" | "ai.onnx" | "com.microsoft", "QuantizeLinear" | "DequantizeLinear")
             if wide_integers::applies(graph, id) =>
         {

@@ -1,5 +1,6 @@
 //! Constants as signed integers: weights per channel, biases.
 use super::range::Parameters;
+use super::weight_only::pack;
 use lapidary_ir::{ElemType, Tensor};
 use std::fmt;
 
@@ -180,12 +181,10 @@ pub(super) fn zero_weights(
     }
 }
 
-/// Two integers of 4 bits in a byte, the first in the low half (onnx.proto, `TensorProto.raw_data`).
+/// Integers of 4 bits.
 fn pack_int4(dims: &[i64], numbers: &[i8]) -> Option<Tensor> {
-    let half = |number: i8| (number & 0xf).cast_unsigned();
-    let byte = |pair: &[i8]| half(pair[0]) | (pair.get(1).copied().map_or(0, half) << 4);
-    let bytes: Vec<u8> = numbers.chunks(2).map(byte).collect();
-    Tensor::from_bytes(ElemType::INT4, dims.to_vec(), bytes.into()).ok()
+    let codes: Vec<i16> = numbers.iter().map(|&number| number.into()).collect();
+    Tensor::from_bytes(ElemType::INT4, dims.to_vec(), pack(&codes, 4).into()).ok()
 }
 
 /// A bias as `int32`, each entry in steps of its scale.
