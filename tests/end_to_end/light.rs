@@ -138,8 +138,7 @@ fn convolutions_keep_their_accuracy_with_weights_of_four_bits() {
     let before = measured["accuracy_before"].as_f64().unwrap();
     let after = measured["evaluation"]["accuracy"].as_f64().unwrap();
     assert!(before - after < 0.03, "accuracy {before} -> {after}");
-    let note = report["notes"][0].as_str().unwrap();
-    assert!(note.contains("executed with the numbers its weights are restored to"), "{note}");
+    assert!(report["notes"].as_array().is_none_or(Vec::is_empty), "{report}");
 }
 
 #[test]
