@@ -60,6 +60,9 @@ pub fn most<E>(
     Ok(Some(kept))
 }
 
+/// Distances of a curve from its chord that are no bend.
+const ROUNDING: f64 = 1e-9;
+
 /// Where a falling curve y₀ … yₙ bends most: the k with the largest distance below the straight line between
 /// its ends, (1 − k/n) − (yₖ − yₙ) / (y₀ − yₙ); 0 for a curve that does not fall below the line. Numbers that
 /// are not finite are cut off at the beginning.
@@ -81,7 +84,7 @@ pub fn knee(curve: &[f64]) -> usize {
     };
     let (best, _) = (0..=steps)
         .map(|k| (k, below(k)))
-        .fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
+        .fold((0, 0.0), |best, next| if next.1 > best.1 + ROUNDING { next } else { best });
     start + best
 }
 
