@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::{Convert, Data, Light};
+use crate::commands::{Convert, Data, Light, Search, Sensitivity};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Calibrate(Calibrate),
     /// Store weights and compute activations in 8 bits, calibrated on data.
     Quantize(Quantize),
+    /// Rank convolutions and products by what they lose on integers.
+    Sensitivity(Sensitivity),
     /// Compute in floating-point numbers of 16 bits.
     Convert(Convert),
     /// Remove the least important channels of a network, physically.
@@ -248,6 +250,8 @@ pub(crate) struct Quantize {
     /// Show which nodes stay in float and why.
     #[arg(long)]
     pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) search: Search,
     #[command(flatten)]
     pub(crate) light: Light,
 }

@@ -75,11 +75,12 @@ fn node_macs(graph: &Graph, node: &Node) -> Option<u64> {
 }
 
 /// The dimensions for one sample.
-fn sample_shape(graph: &Graph, value: ValueId) -> Option<Vec<u64>> {
+pub(crate) fn sample_shape(graph: &Graph, value: ValueId) -> Option<Vec<u64>> {
     let one = |dim: &Dim| u64::try_from(dim.substitute(&|_| Some(1)).value()?).ok();
     graph.value(value).shape()?.iter().map(one).collect()
 }
 
-fn product(dims: &[u64]) -> Option<u64> {
+/// The product of sizes, unless it is too large.
+pub(crate) fn product(dims: &[u64]) -> Option<u64> {
     dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim))
 }

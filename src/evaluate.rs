@@ -115,7 +115,7 @@ impl From<Comparison> for OutputError {
 }
 
 /// Samples that are read at a time, if the model does not take more at once.
-const PART: usize = 64;
+pub(crate) const PART: usize = 64;
 
 /// The outputs for all samples, which are read part by part.
 fn outputs(

@@ -23,6 +23,8 @@ mod file;
 mod light;
 mod proof;
 mod road;
+mod search;
+mod sensitivity;
 
 pub use bisect::{Guilty, bisect};
 pub use calibrate::{calibrate, is_calibration, read_calibration, write_calibration};
@@ -44,4 +46,8 @@ pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use road::{
     convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune, prune_as_is,
     quantize, quantize_refined, quantize_with,
+};
+pub use search::{fewest, knee, most};
+pub use sensitivity::{
+    Loss, Prefix, ProductLoss, RANKING_SAMPLES, Ranking, Trials, excluding, products,
 };

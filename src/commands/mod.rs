@@ -13,12 +13,17 @@ mod passes;
 mod prune;
 mod quantize;
 mod quantize_light;
+mod recipe;
+mod search;
+mod sensitivity;
 mod verification;
 mod verify;
 
 pub(crate) use convert::Convert;
 pub(crate) use data_args::Data;
 pub(crate) use quantize_light::Light;
+pub(crate) use search::Search;
+pub(crate) use sensitivity::Sensitivity;
 
 use crate::cli::{Cli, Command, Input, Reading, Shapes};
 use crate::render;
@@ -34,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
         Command::Optimize(options) => optimize::run(&options, json),
         Command::Calibrate(options) => calibrate::run(&options, json),
         Command::Quantize(options) => quantize::run(&options, json),
+        Command::Sensitivity(options) => sensitivity::run(&options, json),
         Command::Convert(options) => convert::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
         Command::Compress(options) => compress::run(&options, json),

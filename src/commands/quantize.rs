@@ -1,17 +1,18 @@
 //! `lapidary quantize`
-use super::{open, quantize_light};
+use super::search::{Found, Measures};
+use super::{Data, open, quantize_light};
 use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::Context;
 use lapidary::passes::quantize::refine::Refined;
-use lapidary::passes::quantize::{CalibrationStatistics, Prediction, QuantizeOptions};
-use lapidary::{Dataset, Error, Reference};
-use std::path::Path;
+use lapidary::passes::quantize::{Calibration, CalibrationStatistics, Prediction, QuantizeOptions};
+use lapidary::{Dataset, Error, RANKING_SAMPLES, Reference};
+use std::path::{Path, PathBuf};
 
 /// Where the ranges come from.
-enum Source<'a> {
-    File(&'a Path),
+pub(super) enum Source {
+    File(PathBuf),
     Samples(Dataset),
 }
 
@@ -19,24 +20,22 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     if options.light.is_chosen() {
         return quantize_light::run(options, json);
     }
+    options.search.check_goal(&options.gates)?;
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
     let test = options.test.as_deref();
-    let (source, test) = match &options.calib {
-        Some(path) => (Source::File(path), options.data.read_test(&original, test)?),
-        None => {
-            let (data, test) = options.data.read_with_test(&original, test, "calibration")?;
-            (Source::Samples(data), Some(test))
-        }
-    };
-    let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
-    if reference.is_none() && options.gates.any() {
+    let (source, test) = Source::read(options.calib.as_deref(), &options.data, &original, test)?;
+    let searching = options.search.search;
+    if test.is_none() && (options.gates.any() || searching) {
         return Err(Error::Usage {
-            problem: "--min-sqnr and --max-drop need samples to measure on".to_owned(),
+            problem: "--search, --min-sqnr and --max-drop need samples to measure on".to_owned(),
             help: "give them with --test FILE.npz".to_owned(),
         });
     }
+    let few = test.as_ref().filter(|_| searching).map(|test| test.take(RANKING_SAMPLES));
+    let ranking = few.map(|few| Reference::new(&original, few)).transpose()?;
+    let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     let mut road = Road::new("quantize", &original, reference.as_ref());
     let mut model = original.clone();
     if !options.no_optimize {
@@ -44,36 +43,36 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         road.step("optimize", &model)?;
     }
     let settings = QuantizeOptions { method: options.method, ..options.integers.settings() };
-    let statistics = match &source {
-        Source::File(path) => read(path, &model)?,
-        Source::Samples(data) => calibrate(&model, data)?,
-    };
+    let statistics = source.statistics(&model)?;
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
+    let refined_on = match &source {
+        Source::Samples(data) if !options.no_refine => Some(data),
+        _ => None,
+    };
     let calibration = (&statistics).into();
-    let refined = match &source {
-        Source::Samples(data) if !options.no_refine => {
-            let refining = Progress::start(format!("refining on {} samples", data.len()));
-            let refined = lapidary::quantize_refined(&mut model, data, &calibration, &settings)?;
-            drop(refining);
-            refined
+    let quantizing = Quantizing { model: &model, calibration: &calibration, refined_on };
+    let Found { model, refined, float, trials } = match (&reference, &ranking) {
+        (Some(all), Some(ranking)) => {
+            let measures = Measures { all, ranking };
+            options.search.run(&quantizing, &settings, &options.gates, &measures)?
         }
         _ => {
-            let plan = lapidary::quantize_with(&mut model, &calibration, &settings)?;
-            Refined { plan, steps: Vec::new() }
+            let _refining = refined_on
+                .map(|data| Progress::start(format!("refining on {} samples", data.len())));
+            let (model, refined) = quantizing.run(&settings)?;
+            Found { model, refined, float: Vec::new(), trials: 1 }
         }
     };
     let plan = refined.plan;
-    if let Some(name) = plan.unknown_exclusions.first() {
-        return Err(no_node(name));
-    }
     let evaluation = road.step("quantize", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;
     }
+    options.search.check_size(&model)?;
     lapidary::save(&model, &options.output.output)?;
     if let Some(path) = &options.integers.calibration_cache {
         lapidary::save_text(&plan.calibration_cache(), path)?;
@@ -81,8 +80,37 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     road.placement(&plan, options.explain);
     road.expect(&Prediction::new(&model.graph, settings.target));
     road.refinement(&refined.steps);
+    if searching {
+        road.search(trials, float);
+    }
     render::road(&road, json);
     Ok(())
+}
+
+/// A model in floating point, and what it is quantized with.
+pub(super) struct Quantizing<'a> {
+    pub(super) model: &'a Model,
+    pub(super) calibration: &'a Calibration,
+    /// The samples for refinement, if there is to be any.
+    pub(super) refined_on: Option<&'a Dataset>,
+}
+
+impl Quantizing<'_> {
+    /// The quantized model and how it came about.
+    pub(super) fn run(&self, options: &QuantizeOptions) -> Result<(Model, Refined), Error> {
+        let mut model = self.model.clone();
+        let refined = match self.refined_on {
+            Some(data) => lapidary::quantize_refined(&mut model, data, self.calibration, options)?,
+            None => {
+                let plan = lapidary::quantize_with(&mut model, self.calibration, options)?;
+                Refined { plan, steps: Vec::new() }
+            }
+        };
+        match refined.plan.unknown_exclusions.first() {
+            Some(name) => Err(no_node(name)),
+            None => Ok((model, refined)),
+        }
+    }
 }
 
 /// What is excluded and not there.
@@ -96,16 +124,39 @@ pub(crate) fn no_node(name: &str) -> Error {
     }
 }
 
-/// The statistics of a file, if they are those of the model.
-fn read(path: &Path, model: &Model) -> Result<CalibrationStatistics, Error> {
-    let statistics = lapidary::read_calibration(path)?;
-    let checked = statistics.check(model);
-    checked
-        .map_err(|source| Error::OtherModel { path: path.to_owned(), source: Box::new(source) })?;
-    Ok(statistics)
-}
+impl Source {
+    /// Where ranges come from, and the samples to measure on, if there are any.
+    pub(super) fn read(
+        file: Option<&Path>,
+        data: &Data,
+        original: &Model,
+        test: Option<&Path>,
+    ) -> Result<(Self, Option<Dataset>), Error> {
+        Ok(match file {
+            Some(path) => (Self::File(path.to_owned()), data.read_test(original, test)?),
+            None => {
+                let (data, test) = data.read_with_test(original, test, "calibration")?;
+                (Self::Samples(data), Some(test))
+            }
+        })
+    }
 
-fn calibrate(model: &Model, data: &Dataset) -> Result<CalibrationStatistics, Error> {
-    let progress = Progress::samples("calibrating", data.len());
-    lapidary::calibrate(model, data, (0..data.len()).inspect(|_| progress.advance()))
+    /// The statistics of the model.
+    pub(super) fn statistics(&self, model: &Model) -> Result<CalibrationStatistics, Error> {
+        match self {
+            Self::File(path) => {
+                let statistics = lapidary::read_calibration(path)?;
+                let checked = statistics.check(model);
+                checked.map_err(|source| Error::OtherModel {
+                    path: path.clone(),
+                    source: Box::new(source),
+                })?;
+                Ok(statistics)
+            }
+            Self::Samples(data) => {
+                let progress = Progress::samples("calibrating", data.len());
+                lapidary::calibrate(model, data, (0..data.len()).inspect(|_| progress.advance()))
+            }
+        }
+    }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Light {
         requires = "weight_only",
         conflicts_with = "dynamic"
     )]
-    search: SearchFor,
+    scales: SearchFor,
     /// The bits of an index of --format codebook; by default those of the type.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8), requires = "weight_only", conflicts_with = "dynamic")]
     bits: Option<u32>,
@@ -163,7 +163,7 @@ impl Light {
             elem_type,
             block: (!self.per_channel).then_some(self.block),
             symmetric: integers.symmetric,
-            search: match self.search {
+            search: match self.scales {
                 SearchFor::Range => Search::Range,
                 SearchFor::LeastError => Search::LeastError,
             },

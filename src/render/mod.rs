@@ -10,6 +10,7 @@ mod plan;
 mod progress;
 mod quantization;
 mod road;
+mod sensitivity;
 
 pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
@@ -20,6 +21,7 @@ pub(crate) use plan::prune_plan;
 pub(crate) use progress::Progress;
 pub(crate) use quantization::quantization;
 pub(crate) use road::{OptimizeReport, Road, Verification, optimize, road, verify};
+pub(crate) use sensitivity::{Recipe, SensitivityReport, sensitivity};
 
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};

@@ -19,9 +19,19 @@ impl Progress {
 
     /// Starts to count samples that `what` is done to, with the rate.
     pub(crate) fn samples(what: &'static str, count: usize) -> Self {
+        Self::counting(what, count, "samples")
+    }
+
+    /// Starts to count quantized models that are tried, with the rate.
+    pub(crate) fn trials(what: &'static str, count: usize) -> Self {
+        Self::counting(what, count, "models")
+    }
+
+    fn counting(what: &'static str, count: usize, unit: &str) -> Self {
         let bar = ProgressBar::new(count as u64);
-        let template = "{msg} {bar:30} {pos}/{len} samples ({per_sec}, {eta} left)";
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        let template =
+            format!("{{msg}} {{bar:30}} {{pos}}/{{len}} {unit} ({{per_sec}}, {{eta}} left)");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
         bar.set_message(what);

@@ -30,6 +30,16 @@ struct RoadReport {
     prediction: Option<Expected>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refinement: Vec<Refinement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<Searched>,
+}
+
+/// What was taken back to floating point for the gates.
+#[derive(Serialize)]
+struct Searched {
+    /// Models that were quantized and measured.
+    trials: usize,
+    float: Vec<String>,
 }
 
 /// A step of refinement, judged on samples that were kept out.
@@ -105,6 +115,7 @@ impl<'a> Road<'a> {
             placement: None,
             prediction: None,
             refinement: Vec::new(),
+            search: None,
         };
         Self { command, reference, report }
     }
@@ -144,6 +155,11 @@ impl<'a> Road<'a> {
             sqnr_db_after: step.after,
         };
         self.report.refinement = steps.iter().map(refinement).collect();
+    }
+
+    /// Adds what was taken back to floating point for the gates, after so many trials.
+    pub(crate) fn search(&mut self, trials: usize, float: Vec<String>) {
+        self.report.search = Some(Searched { trials, float });
     }
 
     /// Adds which nodes run as integers.
@@ -188,6 +204,12 @@ pub(crate) fn road(road: &Road, as_json: bool) {
         println!(
             "{step}: {sqnr_db_before:.2} to {sqnr_db_after:.2} dB on samples kept out, {verdict}"
         );
+    }
+    if let Some(Searched { trials, float }) = &report.search {
+        println!("{} products stay in float for the gates, after {trials} trials", float.len());
+        for name in float {
+            println!("  {name}");
+        }
     }
     left_alone(&report.passes);
     if let Some(placement) = &report.placement {

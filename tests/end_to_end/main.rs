@@ -6,5 +6,6 @@ mod cli;
 mod data;
 mod hostile;
 mod light;
+mod mixed_precision;
 mod models;
 mod program;

@@ -16,6 +16,17 @@ pub enum NodeSelector {
 }
 
 impl NodeSelector {
+    /// What selects the node of a name in a list separated by commas: the name, or a pattern for one with a comma
+    /// or with the prefix of another form.
+    #[must_use]
+    pub fn written(name: &str) -> String {
+        let plain = !name.contains(',') && !name.starts_with("op:") && !name.starts_with("re:");
+        if plain {
+            return name.to_owned();
+        }
+        format!("re:^{}$", regex::escape(name).replace(',', r"\x2C"))
+    }
+
     /// Whether a node is meant.
     #[must_use]
     pub fn selects(&self, graph: &Graph, id: NodeId) -> bool {
@@ -85,5 +96,17 @@ mod tests {
         assert_eq!(selected("re:^head_\\d"), ["Relu"]);
         assert!(selected("head").is_empty());
         assert!("re:(".parse::<NodeSelector>().is_err());
+    }
+
+    #[test]
+    fn a_name_is_written_such_that_it_selects_its_node() {
+        assert_eq!(NodeSelector::written("/conv1/Conv"), "/conv1/Conv");
+        for name in ["a,b", "op:Conv", "re:(", "re:a.c"] {
+            let written = NodeSelector::written(name);
+            assert!(!written.contains(','), "{written}");
+            let selector: NodeSelector = written.parse().expect("it is valid");
+            let NodeSelector::Pattern(pattern) = &selector else { panic!("{written}") };
+            assert!(pattern.is_match(name) && !pattern.is_match(&format!("{name}2")));
+        }
     }
 }
