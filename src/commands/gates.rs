@@ -14,6 +14,11 @@ impl Gates {
         reference: &Reference,
         evaluation: &Evaluation,
     ) -> Result<(), Error> {
+        if self.min_sqnr.is_some() && !evaluation.max_rel().is_finite() {
+            return Err(missed(
+                "the outputs are not finite where those of the original are".to_owned(),
+            ));
+        }
         if let Some(least) = self.min_sqnr
             && let Some(found) = evaluation.sqnr_db()
             && found < least
