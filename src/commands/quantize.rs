@@ -61,12 +61,9 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
             drop(refining);
             refined
         }
-        _ => {
-            let plan = lapidary::quantize_with(&mut model, &calibration, &settings)?;
-            Refined { plan, steps: Vec::new() }
-        }
+        _ => Refined::from(lapidary::quantize_with(&mut model, &calibration, &settings)?),
     };
-    let plan = refined.plan;
+    let plan = &refined.plan;
     if let Some(name) = plan.unknown_exclusions.first() {
         return Err(no_node(name));
     }
@@ -78,9 +75,9 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     if let Some(path) = &options.integers.calibration_cache {
         lapidary::save_text(&plan.calibration_cache(), path)?;
     }
-    road.placement(&plan, options.explain);
+    road.placement(plan, options.explain);
     road.expect(&Prediction::new(&model.graph, settings.target));
-    road.refinement(&refined.steps);
+    road.refinement(&refined);
     render::road(&road, json);
     Ok(())
 }
