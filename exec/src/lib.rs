@@ -45,6 +45,7 @@ mod error;
 mod exchange;
 mod expand;
 mod guard;
+mod lower;
 mod observe;
 mod random;
 mod run;

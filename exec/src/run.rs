@@ -21,8 +21,8 @@ type TypedPlan = SimplePlan<TypedFact, Box<dyn TypedOp>>;
 /// How to run a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Whether the runtime may optimize the graph. Graphs with quantization operators never are:
-    /// the optimizer miscompiles some.
+    /// Whether the runtime may optimize the graph. Of graphs with quantization operators only single
+    /// operators are: the optimizer miscompiles some of what is around them.
     pub optimize: bool,
     /// The samples in one batch of [`Runner::run_batched`] when the model leaves the batch open.
     pub batch: usize,

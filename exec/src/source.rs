@@ -1,5 +1,6 @@
 //! A model as the runtime has read it, before its input shapes are known.
 use crate::guard::{Failure, guarded, reason};
+use crate::lower::lower;
 use crate::signature::Signature;
 use crate::{ExecError, exchange, expand};
 use lapidary_ir::proto::onnx;
@@ -106,8 +107,8 @@ impl Source {
         typed.map_err(|failure| blame(&self.nodes, failure))
     }
 
-    /// The form to run: optimized if asked for and the optimizer manages, else typed. `exposed` values
-    /// are outputs behind the model's own in either.
+    /// The form to run: optimized if asked for and the optimizer manages, else typed; graphs with quantization
+    /// operators are lowered only. `exposed` values are outputs behind the model's own in either.
     pub(crate) fn runnable(
         &self,
         shapes: &[Vec<usize>],
@@ -115,10 +116,13 @@ impl Source {
         optimize: bool,
     ) -> Result<TypedModel, ExecError> {
         let typed = self.typed(shapes, exposed)?;
-        if !optimize || self.quantized {
+        if !optimize {
             return Ok(typed);
         }
-        let optimized = guarded(|| typed.clone().into_optimized());
+        let optimized = guarded(|| match self.quantized {
+            true => lower(typed.clone()),
+            false => typed.clone().into_optimized(),
+        });
         Ok(optimized.unwrap_or(typed))
     }
 }

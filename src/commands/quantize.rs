@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
             Found { model, refined, float: Vec::new(), trials: 1 }
         }
     };
-    let plan = refined.plan;
+    let plan = &refined.plan;
     let evaluation = road.step("quantize", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;
@@ -77,9 +77,9 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     if let Some(path) = &options.integers.calibration_cache {
         lapidary::save_text(&plan.calibration_cache(), path)?;
     }
-    road.placement(&plan, options.explain);
+    road.placement(plan, options.explain);
     road.expect(&Prediction::new(&model.graph, settings.target));
-    road.refinement(&refined.steps);
+    road.refinement(&refined);
     if searching {
         road.search(trials, float);
     }
@@ -103,7 +103,7 @@ impl Quantizing<'_> {
             Some(data) => lapidary::quantize_refined(&mut model, data, self.calibration, options)?,
             None => {
                 let plan = lapidary::quantize_with(&mut model, self.calibration, options)?;
-                Refined { plan, steps: Vec::new() }
+                Refined::from(plan)
             }
         };
         match refined.plan.unknown_exclusions.first() {

@@ -2,7 +2,7 @@
 use super::quantization::Expected;
 use super::{Progress, grouped, json, percent, signed, table};
 use lapidary::ir::Model;
-use lapidary::passes::quantize::refine::RefineStep;
+use lapidary::passes::quantize::refine::{RefineStep, Refined};
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
 use lapidary::{Cost, Error, Evaluation, Proof, Reference};
@@ -30,6 +30,8 @@ struct RoadReport {
     prediction: Option<Expected>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refinement: Vec<Refinement>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    unrefined: BTreeMap<&'static str, Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<Searched>,
 }
@@ -116,6 +118,7 @@ impl<'a> Road<'a> {
             prediction: None,
             refinement: Vec::new(),
             search: None,
+            unrefined: BTreeMap::new(),
         };
         Self { command, reference, report }
     }
@@ -147,14 +150,15 @@ impl<'a> Road<'a> {
     }
 
     /// Adds what was tried for accuracy.
-    pub(crate) fn refinement(&mut self, steps: &[RefineStep]) {
+    pub(crate) fn refinement(&mut self, refined: &Refined) {
         let refinement = |step: &RefineStep| Refinement {
             step: step.name,
             kept: step.kept(),
             sqnr_db_before: step.before,
             sqnr_db_after: step.after,
         };
-        self.report.refinement = steps.iter().map(refinement).collect();
+        self.report.refinement = refined.steps.iter().map(refinement).collect();
+        self.report.unrefined.clone_from(&refined.unrefined);
     }
 
     /// Adds what was taken back to floating point for the gates, after so many trials.
@@ -204,6 +208,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
         println!(
             "{step}: {sqnr_db_before:.2} to {sqnr_db_after:.2} dB on samples kept out, {verdict}"
         );
+    }
+    for (reason, weights) in &report.unrefined {
+        println!("not refined: {} products: {reason}", weights.len());
     }
     if let Some(Searched { trials, float }) = &report.search {
         println!("{} products stay in float for the gates, after {trials} trials", float.len());

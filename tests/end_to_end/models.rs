@@ -197,3 +197,33 @@ fn the_example_of_the_readme_is_true() {
     };
     assert_eq!(costs(&run.stdout), costs(shown));
 }
+
+#[test]
+fn refinement_is_judged_and_does_not_depend_on_the_number_of_threads() {
+    let folder = tempdir().unwrap();
+    let data = fixture("digits_calib.npz");
+    let samples = ["--data", data.to_str().unwrap(), "--limit", "40"];
+    for name in ["digits_resnet_dynamo_op18", "digits_mobilenetv2_unfused_op17"] {
+        let quantized = |file: &str, options: &[&str]| {
+            let out = folder.path().join(file);
+            let report = report("quantize", name, &out, &[&samples[..], options].concat());
+            (report, fs::read(out).unwrap())
+        };
+        let (report, one) = quantized("one.onnx", &["--threads", "1"]);
+        let (_, two) = quantized("two.onnx", &["--threads", "2"]);
+        assert!(one == two, "{name} depends on the number of threads");
+        let (plain, unrefined) = quantized("plain.onnx", &["--no-refine"]);
+        assert!(plain.get("refinement").is_none() && one != unrefined);
+        let steps = report["refinement"].as_array().unwrap();
+        assert!(steps.iter().any(|step| step["kept"] == true), "{report}");
+        let mut reached = f64::NEG_INFINITY;
+        for step in steps {
+            let (before, after) = (&step["sqnr_db_before"], &step["sqnr_db_after"]);
+            let (before, after) = (before.as_f64().unwrap(), after.as_f64().unwrap());
+            assert_eq!(step["kept"].as_bool(), Some(after > before), "{step}");
+            // What was reached is what the next step starts from; what is no gain is left out.
+            assert!(reached == f64::NEG_INFINITY || reached == before, "{report}");
+            reached = before.max(after);
+        }
+    }
+}

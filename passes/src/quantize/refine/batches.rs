@@ -10,10 +10,12 @@ const BATCH: usize = 16;
 /// Numbers in the inputs of samples run together, unless one sample has more.
 const NUMBERS: usize = 1 << 16;
 
-/// Samples divided into what the model takes at once.
+/// Samples divided into what the model takes at once. They stay where they are until they are asked for.
+#[derive(Clone)]
 pub(super) struct Batches<'a> {
     samples: &'a BTreeMap<String, Tensor>,
-    count: usize,
+    /// The samples there are, by number.
+    entries: Vec<usize>,
     size: usize,
     /// Whether every batch must have the same size.
     fixed: bool,
@@ -49,7 +51,7 @@ impl<'a> Batches<'a> {
         let divided = names.filter_map(|name| Some(samples.get_key_value(name)?.0.as_str()));
         Ok(Self {
             samples,
-            count: count as usize,
+            entries: (0..count as usize).collect(),
             size,
             fixed: declared.is_some(),
             divided: divided.collect(),
@@ -58,24 +60,30 @@ impl<'a> Batches<'a> {
 
     /// The samples.
     pub(super) fn count(&self) -> usize {
-        self.count
+        self.entries.len()
     }
 
-    /// Some of the samples, stacked.
-    pub(super) fn select(&self, entries: &[usize]) -> Result<Inputs, ExecError> {
-        self.gather(entries)
+    /// Some of the samples, by number.
+    pub(super) fn select(&self, numbers: &[usize]) -> Self {
+        let entries = numbers.iter().filter_map(|&number| self.entries.get(number).copied());
+        Self { entries: entries.collect(), ..self.clone() }
+    }
+
+    /// All samples, stacked.
+    pub(super) fn stacked(&self) -> Result<Inputs, ExecError> {
+        self.gather(&self.entries)
     }
 
     pub(super) fn spans(&self) -> impl Iterator<Item = Span<usize>> {
-        let starts = (0..self.count).step_by(self.size);
-        starts.map(|start| start..self.count.min(start + self.size))
+        let starts = (0..self.count()).step_by(self.size);
+        starts.map(|start| start..self.count().min(start + self.size))
     }
 
     pub(super) fn at(&self, span: Span<usize>) -> Result<Inputs, ExecError> {
         let filling = if self.fixed { self.size - span.len() } else { 0 };
         let last = span.end - 1;
-        let entries: Vec<usize> = span.chain(std::iter::repeat_n(last, filling)).collect();
-        self.gather(&entries)
+        let numbers = span.chain(std::iter::repeat_n(last, filling));
+        self.gather(&numbers.map(|number| self.entries[number]).collect::<Vec<_>>())
     }
 
     fn gather(&self, entries: &[usize]) -> Result<Inputs, ExecError> {
@@ -124,7 +132,9 @@ mod tests {
         let (model, inputs) = of("N", 20);
         let batches = Batches::new(&model.graph, &inputs).expect("there are samples");
         assert_eq!(batches.spans().collect::<Vec<_>>(), [0..16, 16..20]);
-        let some = batches.select(&[3, 1]).expect("floats can be gathered");
+        let some = batches.select(&[3, 1]);
+        assert_eq!(some.spans().collect::<Vec<_>>(), [0..2]);
+        let some = some.stacked().expect("floats can be gathered");
         assert_eq!(some["x"].to_vec::<f32>(), Some(vec![6.0, 7.0, 2.0, 3.0]));
     }
 

@@ -4,7 +4,7 @@ use super::layer::{Layer, kernel};
 use super::moments::{BLOCK, Form, Moments};
 use super::sampling::positions;
 use super::windows::Windows;
-use lapidary_exec::{ExecError, Inputs, Observation, RunOptions, Runner};
+use lapidary_exec::{ExecError, Observation, RunOptions, Runner};
 use lapidary_ir::Model;
 use ndarray::{Array2, s};
 use rayon::prelude::*;
@@ -19,13 +19,13 @@ const MOST_ROWS: usize = 10_000;
 /// Runs at most: more samples would not change what is found.
 const MOST_RUNS: usize = 2_048;
 
-/// The moments of every layer, from running the model on samples stacked along axis 0.
+/// The moments of every layer, from running the model on samples.
 ///
 /// # Errors
 /// When the runtime can't run the model.
 pub(super) fn moments(
     model: &Model,
-    samples: &Inputs,
+    samples: &Batches<'_>,
     layers: &[Layer],
 ) -> Result<Vec<Moments>, ExecError> {
     let sums: Vec<Mutex<Moments>> =
@@ -40,7 +40,8 @@ pub(super) fn moments(
         }
     };
     let rows = |layer: &Layer| (ROWS_PER_NUMBER * layer.size).clamp(LEAST_ROWS, MOST_ROWS);
-    visit(model, samples, layers, &[], rows, add, |_, _, _| {})?;
+    let source = Source { model, samples, most_runs: MOST_RUNS };
+    visit(source, layers, &[], rows, add, |_, _, _| {})?;
     Ok(sums
         .into_iter()
         .map(|sum| sum.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -51,6 +52,15 @@ fn form(layer: &Layer) -> Form {
     let unit = f64::from(layer.reach) / f64::from(1u32 << 30);
     let Layer { groups, size, outputs, zone, .. } = *layer;
     Form { groups, size, outputs, zone, unit }
+}
+
+/// What is run.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) model: &'a Model,
+    pub(super) samples: &'a Batches<'a>,
+    /// Runs at most, spread over all samples.
+    pub(super) most_runs: usize,
 }
 
 /// Some of the rows a product multiplies in one run, and its results for them.
@@ -66,21 +76,20 @@ pub(super) struct Rows {
 /// Shows rows of every layer, `count(layer)` in all, and whole values, with the numbers of the run and of all
 /// runs; from all threads in any order. Which rows are shown does not depend on the number of threads.
 pub(super) fn visit(
-    model: &Model,
-    samples: &Inputs,
+    source: Source<'_>,
     layers: &[Layer],
     values: &[&str],
     count: impl Fn(&Layer) -> usize + Sync,
     show_rows: impl Fn(usize, Rows) + Sync,
     show_value: impl Fn(usize, usize, &Observation<'_>) + Sync,
 ) -> Result<(), ExecError> {
+    let Source { model, samples, most_runs } = source;
     let graph = &model.graph;
     let runner = Runner::new(model, &RunOptions::default())?;
     let names = layers.iter().flat_map(|layer| [layer.input.as_str(), layer.output.as_str()]);
     let observer = runner.observer(names.chain(values.iter().copied()))?;
-    let batches = Batches::new(graph, samples)?;
-    let spans: Vec<_> = batches.spans().collect();
-    let stride = spans.len().div_ceil(MOST_RUNS);
+    let spans: Vec<_> = samples.spans().collect();
+    let stride = spans.len().div_ceil(most_runs);
     let spans: Vec<_> = spans.into_iter().step_by(stride).collect();
     let mut readers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut makers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -122,7 +131,7 @@ pub(super) fn visit(
             }
             show_rows(index, Rows { batch, inputs, outputs });
         };
-        observer.observe(&batches.at(span.clone())?, &mut show)?;
+        observer.observe(&samples.at(span.clone())?, &mut show)?;
         Ok(())
     })
 }

@@ -12,17 +12,17 @@ const EVERY: usize = 5;
 const MOST: usize = 128;
 
 /// Samples divided into those that are learned from and those that judge.
-pub(super) struct Holdout {
+pub(super) struct Holdout<'a> {
     /// Those that are learned from.
-    pub(super) learning: Inputs,
+    pub(super) learning: Batches<'a>,
     judging: Inputs,
     /// What the original makes of those that judge.
     outputs: Outputs,
 }
 
-impl Holdout {
+impl<'a> Holdout<'a> {
     /// None when there are too few samples.
-    pub(super) fn new(model: &Model, samples: &Inputs) -> Result<Option<Self>, RefineError> {
+    pub(super) fn new(model: &Model, samples: &'a Inputs) -> Result<Option<Self>, RefineError> {
         let batches = Batches::new(&model.graph, samples)?;
         let judge = |sample: usize| sample % EVERY == EVERY - 1 && sample / EVERY < MOST;
         let (judging, learning): (Vec<usize>, Vec<usize>) =
@@ -30,7 +30,7 @@ impl Holdout {
         if judging.is_empty() {
             return Ok(None);
         }
-        let (judging, learning) = (batches.select(&judging)?, batches.select(&learning)?);
+        let (judging, learning) = (batches.select(&judging).stacked()?, batches.select(&learning));
         let outputs = run(model, &judging)?;
         Ok(Some(Self { learning, judging, outputs }))
     }

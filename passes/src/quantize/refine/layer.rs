@@ -5,6 +5,7 @@ use super::super::plan::QuantizationPlan;
 use super::super::weight::least_weight_scale;
 use super::windows::Windows;
 use lapidary_ir::{ElemType, Graph, Node, NodeId};
+use std::collections::BTreeMap;
 
 /// A product Y = W · X + b of a plan, whose weights nothing else reads.
 #[derive(Clone, Debug)]
@@ -149,6 +150,21 @@ impl Layer {
     }
 }
 
+/// The constants of a plan that are the weights of no [`Layer`], by the reason a user can do something about.
+pub(super) fn unrefined(plan: &QuantizationPlan) -> BTreeMap<&'static str, Vec<String>> {
+    let wide = plan.values.iter().any(|value| ends(value.elem_type).is_none());
+    let mut unrefined: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for weights in &plan.weights {
+        let reason = match weights.readers.as_slice() {
+            [_] if !wide => continue,
+            [_] => "activations have 16 bits",
+            _ => "weights have several readers",
+        };
+        unrefined.entry(reason).or_default().push(weights.name.clone());
+    }
+    unrefined
+}
+
 /// The spatial dimensions of the kernel of a product.
 pub(super) fn kernel(graph: &Graph, id: NodeId) -> Vec<i64> {
     let weights = graph.constant_input(id, 1);
@@ -247,5 +263,13 @@ mod tests {
             }
         ";
         assert!(layers(source, &[]).is_empty());
+        let mut plan = plan(source, &[]);
+        let found = unrefined(&plan);
+        assert_eq!(found, BTreeMap::from([("weights have several readers", vec!["w".to_owned()])]));
+        plan.weights[0].readers.truncate(1);
+        assert!(unrefined(&plan).is_empty());
+        plan.values[0].elem_type = ElemType::INT16;
+        let found = unrefined(&plan);
+        assert_eq!(found, BTreeMap::from([("activations have 16 bits", vec!["w".to_owned()])]));
     }
 }

@@ -17,6 +17,7 @@ use super::target::BiasForm;
 use crate::PassError;
 use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::Model;
+use std::collections::BTreeMap;
 
 mod batches;
 mod cholesky;
@@ -42,6 +43,15 @@ pub struct Refined {
     pub plan: QuantizationPlan,
     /// Every step that was tried, in order.
     pub steps: Vec<RefineStep>,
+    /// Weights of products no step could change, by why.
+    pub unrefined: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl From<QuantizationPlan> for Refined {
+    /// A plan nothing was tried on.
+    fn from(plan: QuantizationPlan) -> Self {
+        Self { plan, steps: Vec::new(), unrefined: BTreeMap::new() }
+    }
 }
 
 /// A step that was tried.
@@ -86,12 +96,13 @@ pub fn refine(
     options: &QuantizeOptions,
 ) -> Result<Refined, RefineError> {
     let plan = QuantizationPlan::of_model(model, calibration, options);
-    let mut refined = Refined { plan, steps: Vec::new() };
+    let mut refined = Refined::from(plan);
     if refined.plan.is_empty() {
         return Ok(refined);
     }
     let Some(holdout) = Holdout::new(model, samples)? else { return Ok(refined) };
     let bias = options.bias.unwrap_or(options.target.profile().bias);
+    refined.unrefined = layer::unrefined(&refined.plan);
     let mut search = Search {
         model,
         integer_bias: bias == BiasForm::Int32,
@@ -117,7 +128,7 @@ pub fn refine(
 struct Search<'a> {
     model: &'a Model,
     integer_bias: bool,
-    holdout: Holdout,
+    holdout: Holdout<'a>,
     sqnr_db: f64,
     refined: &'a mut Refined,
 }

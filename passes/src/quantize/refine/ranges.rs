@@ -5,11 +5,12 @@ use super::super::placement::{Support, support};
 use super::super::plan::QuantizationPlan;
 use super::super::range::{Parameters, Range};
 use super::super::target::Target;
-use super::collect::{Rows, visit};
+use super::batches::Batches;
+use super::collect::{Rows, Source, visit};
 use super::layer::Layer;
 use super::moments::CUT_OFF;
 use super::sampling::positions;
-use lapidary_exec::{ExecError, Inputs};
+use lapidary_exec::ExecError;
 use lapidary_ir::{Graph, Model};
 use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
@@ -20,16 +21,20 @@ use std::sync::{Mutex, PoisonError};
 type Numbered = (usize, Vec<f32>);
 
 /// Rows of a product, over all samples.
-const MOST_ROWS: usize = 1_000;
-const LEAST_ROWS: usize = 100;
+const MOST_ROWS: usize = 500;
+const LEAST_ROWS: usize = 40;
+/// Runs from which rows are taken.
+const MOST_RUNS: usize = 40;
 /// Multiplications for one range and product.
-const PRODUCTS: usize = 10_000_000;
+const PRODUCTS: usize = 4_000_000;
 /// Numbers in the rows of a product.
-const NUMBERS: usize = 300_000;
+const NUMBERS: usize = 150_000;
 /// Numbers of a value, over all samples.
-const PLAIN: usize = 20_000;
+const PLAIN: usize = 10_000;
 /// Ends of a range are moved in by this part of it, and then once by half of that.
-const STEP: f32 = 0.04;
+const STEP: f32 = 0.08;
+/// Steps without gain after which an end stays.
+const PATIENCE: usize = 2;
 /// Ends are moved in to this part of a range at most.
 const LEAST: f32 = 0.4;
 
@@ -59,7 +64,7 @@ enum Reading {
 /// When the runtime can't run the model.
 pub(super) fn choose(
     model: &Model,
-    samples: &Inputs,
+    samples: &Batches<'_>,
     plan: &QuantizationPlan,
     calibration: &Calibration,
     layers: &[Layer],
@@ -102,9 +107,9 @@ fn narrowed(
         }
         let fixed = best.1;
         let mut ratio = 1.0;
-        let mut worse = 0;
+        let mut worse = 0usize;
         let mut chosen = 1.0;
-        while ratio > LEAST && worse < 3 {
+        while ratio > LEAST && worse < PATIENCE {
             ratio -= STEP;
             let candidate = move_in(fixed, ratio);
             let found = cost(candidate);
@@ -174,7 +179,7 @@ fn square(number: f32) -> f64 {
 /// Who reads the values that have parameters of their own, with samples of what is read.
 fn readings(
     model: &Model,
-    samples: &Inputs,
+    samples: &Batches<'_>,
     plan: &QuantizationPlan,
     layers: &[Layer],
 ) -> Result<BTreeMap<String, Vec<Reading>>, ExecError> {
@@ -197,7 +202,8 @@ fn readings(
     let keep = |layer: usize, found: Rows| {
         rows[layer].lock().unwrap_or_else(PoisonError::into_inner).push(found);
     };
-    visit(model, samples, layers, &plain, count, keep, |batch, batches, shown| {
+    let source = Source { model, samples, most_runs: MOST_RUNS };
+    visit(source, layers, &plain, count, keep, |batch, batches, shown| {
         let Some(numbers) = numbers.get(shown.name) else { return };
         let chosen = positions(shown.data.len(), PLAIN.div_ceil(batches), batch as u64);
         let found = chosen.into_iter().map(|at| shown.data[at]).collect();

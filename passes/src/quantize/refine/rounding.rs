@@ -103,11 +103,15 @@ impl Objective {
     }
 
     /// The integers for a scale: nearest plane, then coordinate descent; or coordinate descent from the nearest
-    /// integers where that is better.
+    /// integers where that is better, which it hardly ever is for many weights.
     fn search(&self, weights: &[f32], range: CodeRange, scale: f32) -> Vec<f32> {
-        let plain = self.descend(weights, range, scale, nearest(weights, range, scale));
-        let Some(factor) = &self.factor else { return plain };
+        let plain = || self.descend(weights, range, scale, nearest(weights, range, scale));
+        let Some(factor) = &self.factor else { return plain() };
         let plane = self.descend(weights, range, scale, plane(factor, weights, range, scale));
+        if self.size > SEARCHED {
+            return plane;
+        }
+        let plain = plain();
         let better = self.cost(weights, &plane, scale) < self.cost(weights, &plain, scale);
         if better { plane } else { plain }
     }
