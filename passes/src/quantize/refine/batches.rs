@@ -133,7 +133,7 @@ mod tests {
         let batches = Batches::new(&model.graph, &inputs).expect("there are samples");
         assert_eq!(batches.spans().collect::<Vec<_>>(), [0..16, 16..20]);
         let some = batches.select(&[3, 1]);
-        assert_eq!(some.spans().collect::<Vec<_>>(), [0..2]);
+        assert!(some.spans().eq(std::iter::once(0..2)));
         let some = some.stacked().expect("floats can be gathered");
         assert_eq!(some["x"].to_vec::<f32>(), Some(vec![6.0, 7.0, 2.0, 3.0]));
     }
