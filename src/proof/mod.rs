@@ -13,8 +13,8 @@
 //! claims before it. (What the changed model computes may also depend on others, but being the
 //! same for all random numbers it does so in vain.)
 //!
-//! A claim that fails may fail because random numbers are no possible ones (negative behind a
-//! `Relu`), or because the value has another meaning by now. Then it is no longer claimed and no
+//! Random numbers are of the range of what they stand for: nothing is negative behind a `Relu`. A claim may still fail
+//! because they are no possible ones (negative for a square), or because the value has another meaning by now. Then it is no longer claimed and no
 //! longer rested on, nor is what it rested on: what used them is proved from further back. What is
 //! left in the end is for the execution of the whole models to decide.
 mod claims;

@@ -1,26 +1,8 @@
 //! Quantization without samples: valid, executed, smaller, deterministic.
-use crate::program::{Run, fixture, lapidary};
+use crate::program::{FIXTURES, run_on as run};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use tempfile::tempdir;
-
-const FIXTURES: [&str; 6] = [
-    "digits_resnet_unfused_op17",
-    "digits_resnet_dynamo_op18",
-    "digits_mobilenetv2_unfused_op17",
-    "digits_mobilenetv2_dynamo_op18",
-    "digits_transformer_unfused_op17",
-    "digits_transformer_dynamo_op18",
-];
-
-/// Runs a verb on a fixture with options.
-fn run(verb: &str, name: &str, out: &Path, options: &[&str]) -> Run {
-    let model = fixture(&format!("{name}.onnx"));
-    let mut arguments = vec!["--json", verb, model.to_str().unwrap(), "-o", out.to_str().unwrap()];
-    arguments.extend(options);
-    lapidary(arguments)
-}
 
 /// The report of a run that must succeed, whose result must be the same the second time.
 fn report(verb: &str, name: &str, options: &[&str]) -> Value {

@@ -1,26 +1,14 @@
 //! Every fixture through every verb: valid, executed, within budget, smaller, deterministic.
-use crate::program::{fixture, lapidary};
+use crate::program::{FIXTURES, fixture, lapidary, run_on};
 use lapidary::{ReadOptions, ir::proto::prost::Message};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use tempfile::tempdir;
 
-const FIXTURES: [&str; 6] = [
-    "digits_resnet_unfused_op17",
-    "digits_resnet_dynamo_op18",
-    "digits_mobilenetv2_unfused_op17",
-    "digits_mobilenetv2_dynamo_op18",
-    "digits_transformer_unfused_op17",
-    "digits_transformer_dynamo_op18",
-];
-
 /// Runs a verb on a fixture and returns the JSON report.
 fn report(verb: &str, name: &str, out: &Path, options: &[&str]) -> Value {
-    let model = fixture(&format!("{name}.onnx"));
-    let mut arguments = vec!["--json", verb, model.to_str().unwrap(), "-o", out.to_str().unwrap()];
-    arguments.extend(options);
-    let run = lapidary(arguments).succeeds();
+    let run = run_on(verb, name, out, options).succeeds();
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(report["command"], verb);
     report

@@ -50,3 +50,21 @@ impl Run {
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
+
+/// The models of `fixtures/`, without their ending.
+pub(crate) const FIXTURES: [&str; 6] = [
+    "digits_resnet_unfused_op17",
+    "digits_resnet_dynamo_op18",
+    "digits_mobilenetv2_unfused_op17",
+    "digits_mobilenetv2_dynamo_op18",
+    "digits_transformer_unfused_op17",
+    "digits_transformer_dynamo_op18",
+];
+
+/// Runs a verb on a fixture with options, and asks for JSON.
+pub(crate) fn run_on(verb: &str, name: &str, out: &Path, options: &[&str]) -> Run {
+    let model = fixture(&format!("{name}.onnx"));
+    let mut arguments = vec!["--json", verb, model.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    arguments.extend(options);
+    lapidary(arguments)
+}

@@ -157,7 +157,7 @@ impl Parameters {
 pub enum FixedRange {
     /// \[0, 1\]: Sigmoid, Softmax.
     Unit,
-    /// \[−1, 1\]: Tanh.
+    /// \[−1, 1\]: Tanh, Sin, Cos.
     SignedUnit,
 }
 
@@ -167,7 +167,7 @@ impl FixedRange {
     pub fn of(op_type: &str) -> Option<Self> {
         match op_type {
             "Sigmoid" | "Softmax" => Some(Self::Unit),
-            "Tanh" => Some(Self::SignedUnit),
+            "Cos" | "Sin" | "Tanh" => Some(Self::SignedUnit),
             _ => None,
         }
     }

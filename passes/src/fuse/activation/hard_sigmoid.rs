@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_doubles_that_are_no_floats() {
+    fn keeps_doubles() {
         let source = "
             g (double[2,4] x) => (double[2,4] y)
             <double three = {3}, double zero = {0}, double six = {6}>

@@ -15,7 +15,7 @@ pub(super) fn support(graph: &Graph, node: &Node) -> Result<Support, Reason> {
         "Conv" => conv(graph, node),
         "Gemm" => gemm(graph, node),
         "MatMul" => mat_mul(graph, node),
-        "Sigmoid" => Ok(Support::Arithmetic { fixed: Some(FixedRange::Unit) }),
+        "Sigmoid" => Ok(Support::Arithmetic { fixed: FixedRange::of(&node.op_type) }),
         "Add" | "Mul" | "Concat" | "GlobalAveragePool" | "LeakyRelu" => {
             Ok(Support::Arithmetic { fixed: None })
         }

@@ -20,8 +20,9 @@ pub(super) fn support(graph: &Graph, node: &Node) -> Result<Support, Reason> {
             Ok(Support::Arithmetic { fixed: None })
         }
         "MatMul" => mat_mul(graph, node),
-        "Sigmoid" | "Softmax" => Ok(Support::Arithmetic { fixed: Some(FixedRange::Unit) }),
-        "Tanh" | "Sin" | "Cos" => Ok(Support::Arithmetic { fixed: Some(FixedRange::SignedUnit) }),
+        "Sigmoid" | "Softmax" | "Tanh" | "Sin" | "Cos" => {
+            Ok(Support::Arithmetic { fixed: FixedRange::of(&node.op_type) })
+        }
         "Abs" | "Add" | "Concat" | "Div" | "Elu" | "Gelu" | "GlobalAveragePool" | "HardSigmoid"
         | "HardSwish" | "LeakyRelu" | "Max" | "Min" | "Mul" | "Neg" | "Sqrt" | "Sub" => {
             Ok(Support::Arithmetic { fixed: None })

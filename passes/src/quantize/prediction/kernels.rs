@@ -1,4 +1,6 @@
 //! Which operators become integer kernels.
+use super::super::format::IntegerType;
+use super::super::range::{Limits, Parameters, Range};
 use super::pairs::{Conversion, dequantizer, quantizer};
 use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
 
@@ -116,11 +118,11 @@ fn implies(graph: &Graph, limiter: NodeId, quantizer: Conversion) -> Result<(), 
     let name = || graph[limiter].label(graph).to_owned();
     let unknown = || format!("the scale behind `{}` is not known", name());
     let (scale, zero_point) = quantizer.parameters(graph).ok_or_else(unknown)?;
-    let (least, most) = match quantizer.elem_type {
-        Some(ElemType::INT8) => (-128, 127),
-        _ => (0, 255),
+    let elem_type = match quantizer.elem_type {
+        Some(ElemType::INT8) => IntegerType::Int8,
+        _ => IntegerType::Uint8,
     };
-    let number = |integer: i64| (integer - zero_point) as f32 * scale;
+    let found = Parameters { scale, zero_point: zero_point as i32, elem_type };
     let bound = |slot: usize, open: f32| match graph[limiter].input(slot) {
         Some(bound) => graph.constant(bound).and_then(|bound| bound.as_f32()),
         None => Some(open),
@@ -132,14 +134,13 @@ fn implies(graph: &Graph, limiter: NodeId, quantizer: Conversion) -> Result<(), 
     let (Some(low), Some(high)) = (low, high) else {
         return Err(format!("the limits of `{}` are not constant", name()));
     };
-    if low <= number(least) && number(most) <= high {
+    if found.implies(Limits { low, high }) {
         return Ok(());
     }
+    let Range { min, max } = found.represented();
     Err(format!(
-        "`{}` limits to {low} … {high}, the quantization behind it represents {} … {}",
-        name(),
-        number(least),
-        number(most)
+        "`{}` limits to {low} … {high}, the quantization behind it represents {min} … {max}",
+        name()
     ))
 }
 
