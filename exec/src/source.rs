@@ -2,7 +2,7 @@
 use crate::guard::{Failure, guarded, reason};
 use crate::lower::lower;
 use crate::signature::Signature;
-use crate::{ExecError, exchange, expand};
+use crate::{ExecError, exchange, expand, kernels};
 use lapidary_ir::proto::onnx;
 use lapidary_ir::{ElemType, Graph, Model};
 use prost::Message;
@@ -47,6 +47,7 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a model.
     pub(crate) fn new(model: &Model) -> Result<Self, ExecError> {
+        kernels::choose();
         let expanded = expand::expand(model);
         let model = &*expanded;
         let graph = &model.graph;
