@@ -10,6 +10,10 @@ use lapidary::passes::quantize::{Calibration, CalibrationStatistics, Prediction,
 use lapidary::{Dataset, Error, RANKING_SAMPLES, Reference};
 use std::path::{Path, PathBuf};
 
+/// Samples the error is measured on where none are given for that, no gate asks for all, and no label makes
+/// more of them than a signal-to-noise ratio.
+const MEASURED_SAMPLES: usize = 32;
+
 /// Where the ranges come from.
 pub(super) enum Source {
     File(PathBuf),
@@ -33,7 +37,12 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
             help: "give them with --test FILE.npz".to_owned(),
         });
     }
-    let few = test.as_ref().filter(|_| searching).map(|test| test.take(RANKING_SAMPLES));
+    let all = options.test.is_some() || options.gates.any() || searching;
+    let test = test.map(|test| match all || test.labels().is_some() {
+        true => test,
+        false => test.spread(MEASURED_SAMPLES),
+    });
+    let few = test.as_ref().filter(|_| searching).map(|test| test.spread(RANKING_SAMPLES));
     let ranking = few.map(|few| Reference::new(&original, few)).transpose()?;
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     let mut road = Road::new("quantize", &original, reference.as_ref());

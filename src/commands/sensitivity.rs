@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Sensitivity, json: bool) -> Result<(), Error> {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
     }
     let samples = options.data.samples.unwrap_or(RANKING_SAMPLES);
-    let reference = Reference::new(&original, test.take(samples))?;
+    let reference = Reference::new(&original, test.spread(samples))?;
     let trials = Trials {
         model: &model,
         calibration: &calibration,

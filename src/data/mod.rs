@@ -19,6 +19,7 @@ mod preprocess;
 mod resample;
 mod signature;
 mod spool;
+mod spread;
 mod stack;
 
 pub use error::DatasetError;
@@ -35,6 +36,7 @@ use labels::Labels;
 use lapidary_exec::Inputs;
 use lapidary_ir::{Graph, Tensor};
 use signature::Signature;
+use spread::Spread;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -264,6 +266,19 @@ impl Dataset {
             return Err(DatasetError::Empty);
         }
         self.batch(0..self.samples)
+    }
+
+    /// At most `count` samples, at equal distances; all of inputs that were made for one run.
+    #[must_use]
+    pub fn spread(&self, count: usize) -> Self {
+        if count >= self.samples || !self.source.is_divisible() {
+            return self.clone();
+        }
+        let spread = Spread { source: self.source.clone(), all: self.samples, count };
+        let label =
+            |labels: &Arc<[i64]>| (0..count).map(|index| labels[spread.place(index)]).collect();
+        let labels = self.labels.as_ref().map(label);
+        Self { labels, samples: count, source: Arc::new(spread), path: self.path.clone() }
     }
 
     /// The first `count` samples.
