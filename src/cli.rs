@@ -429,6 +429,9 @@ pub(crate) struct Verify {
     /// another gate is given.
     #[arg(long, value_name = "REL")]
     pub(crate) tolerance: Option<f64>,
+    /// Compare every value both models compute under one name, not only the outputs.
+    #[arg(long)]
+    pub(crate) layers: bool,
     #[command(flatten)]
     pub(crate) gates: Gates,
 }
@@ -458,6 +461,11 @@ pub(crate) struct Inspect {
     /// Who executes the quantized model.
     #[arg(long, value_name = "TARGET", default_value_t)]
     pub(crate) target: Runtime,
+    /// The model before it was quantized: print the error of every layer against it.
+    #[arg(long, value_name = "FLOAT.onnx", requires = "quantization")]
+    pub(crate) original: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: Data,
     /// Of calibration statistics, show the ranges this method chooses.
     #[arg(long, value_name = "METHOD", default_value_t = RangeMethod::DEFAULT)]
     pub(crate) method: RangeMethod,

@@ -144,10 +144,15 @@ fn outputs(
 
 /// Whole batches, so that no batch but the last of all has to be filled up.
 fn part_size(model: &Model) -> usize {
+    let batch = fixed_batch(model);
+    batch * (PART / batch).max(1)
+}
+
+/// The samples the model declares that it takes at once; 1 if it leaves that open.
+pub(crate) fn fixed_batch(model: &Model) -> usize {
     let graph = &model.graph;
     let shape = graph.required_inputs().find_map(|id| graph.value(id).shape()?.first()?.value());
-    let batch = shape.and_then(|batch| usize::try_from(batch).ok()).unwrap_or(1).max(1);
-    batch * (PART / batch).max(1)
+    shape.and_then(|batch| usize::try_from(batch).ok()).unwrap_or(1).max(1)
 }
 
 /// The outputs of all parts, joined along axis 0; as a row of numbers where feeds of different shapes gave

@@ -20,6 +20,7 @@ mod diff;
 mod error;
 mod evaluate;
 mod file;
+mod layers;
 mod light;
 mod proof;
 mod road;
@@ -41,6 +42,7 @@ pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;
 pub use lapidary_proto::ReadOptions;
+pub use layers::{LayerError, layer_errors};
 pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use road::{

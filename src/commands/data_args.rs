@@ -2,6 +2,7 @@
 use crate::render;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use lapidary::exec::RandomInputs;
 use lapidary::ir::Model;
 use lapidary::{Channels, DataOptions, Dataset, Error, Interpolation, Layout, Preprocess, Resize};
 use std::path::{Path, PathBuf};
@@ -209,6 +210,19 @@ impl Data {
         let data = self.open(path, model, self.samples, true)?;
         self.check_used(&[&data])?;
         Ok(Some(data))
+    }
+
+    /// The samples of `--data`, or random numbers for one run.
+    pub(crate) fn read_or_random(&self, model: &Model) -> Result<Dataset, Error> {
+        if let Some(data) = self.read(model)? {
+            return Ok(data);
+        }
+        let random = RandomInputs::default().generate(model).map_err(|source| Error::Execute {
+            what: "original",
+            source,
+            help: "give samples with --data",
+        })?;
+        Ok(Dataset::whole(random))
     }
 
     /// The samples of `--data`, which the command can't do without.

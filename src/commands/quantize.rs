@@ -7,12 +7,8 @@ use lapidary::ir::Model;
 use lapidary::passes::Context;
 use lapidary::passes::quantize::refine::Refined;
 use lapidary::passes::quantize::{Calibration, CalibrationStatistics, Prediction, QuantizeOptions};
-use lapidary::{Dataset, Error, RANKING_SAMPLES, Reference};
+use lapidary::{Cost, Dataset, Error, RANKING_SAMPLES, Reference};
 use std::path::{Path, PathBuf};
-
-/// Samples the error is measured on where none are given for that, no gate asks for all, and no label makes
-/// more of them than a signal-to-noise ratio.
-const MEASURED_SAMPLES: usize = 32;
 
 /// Where the ranges come from.
 pub(super) enum Source {
@@ -37,11 +33,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
             help: "give them with --test FILE.npz".to_owned(),
         });
     }
-    let all = options.test.is_some() || options.gates.any() || searching;
-    let test = test.map(|test| match all || test.labels().is_some() {
-        true => test,
-        false => test.spread(MEASURED_SAMPLES),
-    });
+    let asked_for = options.test.is_some() || options.gates.any() || searching;
+    let test = test.map(|test| if asked_for { test } else { affordable(&original, &test) });
     let few = test.as_ref().filter(|_| searching).map(|test| test.spread(RANKING_SAMPLES));
     let ranking = few.map(|few| Reference::new(&original, few)).transpose()?;
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
@@ -94,6 +87,19 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     }
     render::road(&road, json);
     Ok(())
+}
+
+/// Multiplications that measuring may take for each model where nobody asked for it.
+const MEASURED_MACS: u64 = 1 << 34;
+
+/// As many samples, but not too few to tell anything.
+const MEASURED_SAMPLES: usize = 32;
+
+/// The samples of calibration the error is measured on: all unless the model takes long for them.
+fn affordable(model: &Model, samples: &Dataset) -> Dataset {
+    let macs = Cost::of(model).macs.max(1);
+    let affordable = usize::try_from(MEASURED_MACS / macs).unwrap_or(usize::MAX);
+    samples.spread(affordable.max(MEASURED_SAMPLES))
 }
 
 /// A model in floating point, and what it is quantized with.

@@ -1,24 +1,20 @@
 //! `lapidary verify`
 use crate::cli::Verify;
 use crate::render;
-use lapidary::exec::RandomInputs;
 use lapidary::ir::Model;
 use lapidary::passes::Accuracy;
-use lapidary::{Dataset, Error, ReadOptions, Reference};
+use lapidary::{Error, ReadOptions, Reference};
 use std::path::Path;
 
 pub(crate) fn run(options: &Verify, json: bool) -> Result<(), Error> {
     let original = open(&options.original)?;
     let changed = open(&options.changed)?;
-    let dataset = match options.data.read(&original)? {
-        Some(data) => data,
-        None => Dataset::whole(RandomInputs::default().generate(&original).map_err(|source| {
-            Error::Execute { what: "original", source, help: "give samples with --data" }
-        })?),
-    };
+    let dataset = options.data.read_or_random(&original)?;
+    let layers = options.layers.then(|| lapidary::layer_errors(&original, &changed, &dataset));
+    let layers = layers.transpose()?;
     let reference = Reference::new(&original, dataset)?;
     let evaluation = reference.evaluate(&changed)?;
-    render::verify(&reference, &evaluation, json);
+    render::verify(&reference, &evaluation, layers.as_deref(), json);
     options.gates.check(&reference, &evaluation)?;
     let default = (!options.gates.any()).then(|| Accuracy::Rounding.tolerance());
     let Some(allowed) = options.tolerance.or(default) else { return Ok(()) };

@@ -1,4 +1,5 @@
 //! Samples in arrays: in memory, in one .npy or .npz file, or in a folder of them.
+use super::column::{Column, Extent};
 use super::error::file_name;
 use super::npy::{self, Header};
 use super::npz::Archive;
@@ -6,7 +7,8 @@ use super::signature::{Axis, Expected, Signature};
 use super::{DatasetError, Source, stack};
 use lapidary_exec::Inputs;
 use lapidary_ir::{ElemType, Tensor};
-use lapidary_proto::Bytes;
+use std::collections::BTreeMap;
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +19,8 @@ const LABELS: &str = "y";
 /// Arrays with the samples along axis 0.
 #[derive(Debug)]
 pub(super) struct Arrays {
-    pub(super) inputs: Inputs,
-    pub(super) samples: usize,
+    inputs: BTreeMap<String, Column>,
+    samples: usize,
 }
 
 impl Source for Arrays {
@@ -27,13 +29,15 @@ impl Source for Arrays {
     }
 
     fn read(&self, range: Range<usize>) -> Result<Inputs, DatasetError> {
-        if range == (0..self.samples) {
-            return Ok(self.inputs.clone());
-        }
-        let part =
-            |(name, tensor): (&String, &Tensor)| Some((name.clone(), stack::rows(tensor, &range)?));
-        // Every tensor has been checked to have a row per sample.
-        self.inputs.iter().map(part).collect::<Option<_>>().ok_or(DatasetError::Empty)
+        let part = |(name, column): (&String, &Column)| {
+            let rows = match range == (0..self.samples) {
+                true => column.whole(),
+                false => column.rows(&range),
+            };
+            let rows = rows.map_err(|error| unreadable(name, error.to_string()))?;
+            Ok((name.clone(), rows))
+        };
+        self.inputs.iter().map(part).collect()
     }
 }
 
@@ -47,7 +51,8 @@ impl Arrays {
             Ok(arrays.get(&input.name).map(|array| (array.elem_type(), array.dims().to_vec())))
         })?;
         arrays.retain(|name, _| signature.find(name).is_some());
-        Ok(Self { inputs: arrays, samples: samples.count })
+        let column = |(name, tensor)| (name, Column::Memory(tensor));
+        Ok(Self { inputs: arrays.into_iter().map(column).collect(), samples: samples.count })
     }
 
     /// The arrays of a file, and its labels.
@@ -114,7 +119,7 @@ enum File {
     /// The array of the only input.
     Npy {
         input: String,
-        bytes: Bytes,
+        file: Extent,
     },
     Npz(Archive),
 }
@@ -124,9 +129,10 @@ impl File {
         let is_npz = path.extension().is_some_and(|extension| extension == "npz");
         let input = if is_npz { None } else { Some(signature.only()?.name.clone()) };
         let bytes = lapidary_proto::contents(path, true)?;
+        let file = Extent { bytes, place: Some((Arc::new(fs::File::open(path)?), 0)) };
         Ok(match input {
-            Some(input) => Self::Npy { input, bytes },
-            None => Self::Npz(Archive::new(bytes)?),
+            Some(input) => Self::Npy { input, file },
+            None => Self::Npz(Archive::new(file)?),
         })
     }
 
@@ -139,7 +145,9 @@ impl File {
 
     fn header(&mut self, name: &str) -> Result<Option<Header>, DatasetError> {
         let header = match self {
-            Self::Npy { input, bytes } => (input == name).then(|| Header::read(&mut &bytes[..])),
+            Self::Npy { input, file } => {
+                (input == name).then(|| Header::read(&mut &file.bytes[..]))
+            }
             Self::Npz(archive) => {
                 let index = archive.names.iter().position(|found| found == name);
                 index.map(|index| archive.header(index))
@@ -148,15 +156,15 @@ impl File {
         header.transpose().map_err(|problem| unreadable(name, problem))
     }
 
-    fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, DatasetError> {
-        let tensor = match self {
-            Self::Npy { input, bytes } => (input == name).then(|| npy::tensor(bytes)),
+    fn column(&mut self, name: &str) -> Result<Option<Column>, DatasetError> {
+        let column = match self {
+            Self::Npy { input, file } => (input == name).then(|| npy::column(file)),
             Self::Npz(archive) => {
                 let index = archive.names.iter().position(|found| found == name);
-                index.map(|index| archive.tensor(index))
+                index.map(|index| archive.column(index))
             }
         };
-        tensor.transpose().map_err(|problem| unreadable(name, problem))
+        column.transpose().map_err(|problem| unreadable(name, problem))
     }
 
     /// Checks the headers of the arrays.
@@ -174,22 +182,19 @@ impl File {
 
     /// The arrays of the inputs, with an axis for the samples.
     fn load(&mut self, signature: &Signature, samples: Samples) -> Result<Arrays, DatasetError> {
-        let mut inputs = Inputs::new();
+        let mut inputs = BTreeMap::new();
         for input in &signature.inputs {
             let name = &input.name;
-            let Some(tensor) = self.tensor(name)? else {
+            let Some(column) = self.column(name)? else {
                 return Err(DatasetError::Missing { input: name.clone(), found: self.names() });
             };
             let axis =
-                input.fit(tensor.elem_type(), tensor.dims(), samples.axis == Axis::Missing)?;
-            let tensor = match axis {
-                Axis::Samples => tensor,
-                Axis::Missing => {
-                    let dims = [&[1], tensor.dims()].concat();
-                    tensor.reshaped(dims).map_err(|error| unreadable(name, error.to_string()))?
-                }
+                input.fit(column.elem_type(), column.dims(), samples.axis == Axis::Missing)?;
+            let column = match axis {
+                Axis::Samples => Some(column),
+                Axis::Missing => column.as_one_sample(),
             };
-            inputs.insert(name.clone(), tensor);
+            inputs.insert(name.clone(), column.ok_or(DatasetError::Empty)?);
         }
         Ok(Arrays { inputs, samples: samples.count })
     }
@@ -203,7 +208,8 @@ impl File {
         if signature.find(LABELS).is_some() || matches!(self, Self::Npy { .. }) {
             return Ok(None);
         }
-        let Some(labels) = self.tensor(LABELS)? else { return Ok(None) };
+        let Some(labels) = self.column(LABELS)? else { return Ok(None) };
+        let labels = labels.whole()?;
         let values = integers(&labels).ok_or_else(|| {
             unreadable(LABELS, format!("labels are {}, expected integers", labels.elem_type()))
         })?;

@@ -22,7 +22,7 @@ impl Labels {
         };
         let bytes = lapidary_proto::contents(path, true)?;
         if path.extension().is_some_and(|extension| extension == "npy") {
-            let tensor = npy::tensor(&bytes).map_err(&refuse)?;
+            let tensor = npy::tensor(bytes).map_err(&refuse)?;
             let values = integers(&tensor);
             let values = values.ok_or_else(|| refuse(format!("it is {}", tensor.elem_type())))?;
             return Ok(Self::InOrder(values));

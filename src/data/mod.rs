@@ -4,6 +4,7 @@
 //! images decoded one by one. Memory does not grow with the number of samples, unless [`Dataset::stacked`]
 //! asks for all of them at once.
 mod arrays;
+mod column;
 mod decode;
 mod error;
 mod feeds;

@@ -3,6 +3,7 @@
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. After the magic number
 //! and a version stands the length of a header, which is a Python dictionary with the keys `descr` (byte
 //! order, kind and width of the elements), `fortran_order` and `shape`; the elements follow.
+use super::column::{Column, Extent};
 use super::spool::spool;
 use lapidary_ir::{ElemType, Tensor, element_count};
 use lapidary_proto::Bytes;
@@ -113,20 +114,21 @@ fn dims(text: &str) -> Result<Vec<i64>, String> {
     sizes.map(size).collect()
 }
 
-/// The array in the bytes of an .npy file. The elements stay where they are, unless they stand in another
-/// order than a tensor's.
-pub(super) fn tensor(bytes: &Bytes) -> Result<Tensor, String> {
-    let header = Header::read(&mut &bytes[..])?;
-    let data = bytes.slice(header.length..);
+/// The array of an .npy file. The elements stay where they are, unless they stand in another order than a
+/// tensor's.
+pub(super) fn column(file: &Extent) -> Result<Column, String> {
+    let header = Header::read(&mut &file.bytes[..])?;
+    let elements = file.slice(header.length..);
     let Header { elem_type, dims, fortran, big_endian, .. } = header;
     // Checks the length; what is reordered below is of that length.
-    let tensor = Tensor::from_bytes(elem_type, dims, data).map_err(|error| error.to_string())?;
+    let tensor = Tensor::from_bytes(elem_type, dims, elements.bytes.clone());
+    let tensor = tensor.map_err(|error| error.to_string())?;
     if elem_type == ElemType::BOOL && tensor.bytes().is_some_and(|b| b.iter().any(|&b| b > 1)) {
         return Err("its booleans are neither 0 nor 1".to_owned());
     }
     let (in_order, width) = (!fortran || tensor.rank() < 2, width(elem_type));
     if in_order && (!big_endian || width == 1) {
-        return Ok(tensor);
+        return Ok(Column::new(tensor, elements));
     }
     let reordered = spool(tensor.byte_len(), |writer| {
         let data = tensor.bytes().map_or(&[][..], |bytes| bytes);
@@ -147,7 +149,14 @@ pub(super) fn tensor(bytes: &Bytes) -> Result<Tensor, String> {
     });
     let reordered = reordered.map_err(|error| error.to_string())?;
     let dims = tensor.dims().to_vec();
-    Tensor::from_bytes(elem_type, dims, reordered).map_err(|error| error.to_string())
+    let tensor = Tensor::from_bytes(elem_type, dims, reordered.bytes.clone());
+    Ok(Column::new(tensor.map_err(|error| error.to_string())?, reordered))
+}
+
+/// The array in the bytes of an .npy file, in memory.
+pub(super) fn tensor(bytes: Bytes) -> Result<Tensor, String> {
+    let column = column(&Extent { bytes, place: None })?;
+    column.whole().map_err(|error| error.to_string())
 }
 
 fn width(elem_type: ElemType) -> usize {
@@ -194,7 +203,7 @@ mod tests {
     #[test]
     fn elements_stay_where_they_are() {
         let bytes = file(&header("<i2", "False", "(2, 2)"), &[1, 0, 2, 0, 3, 0, 4, 1]);
-        let found = tensor(&bytes).expect("it is an array");
+        let found = tensor(bytes.clone()).expect("it is an array");
         assert!(found.same_content(&Tensor::new(&[2, 2], &[1i16, 2, 3, 260])));
         let data = found.bytes().expect("numbers").as_ptr();
         assert_eq!(data, bytes[bytes.len() - 8..].as_ptr());
@@ -203,18 +212,18 @@ mod tests {
     #[test]
     fn other_orders_are_put_right() {
         let bytes = file(&header(">i2", "False", "(2,)"), &[0, 1, 2, 3]);
-        let found = tensor(&bytes).expect("it is an array");
+        let found = tensor(bytes.clone()).expect("it is an array");
         assert!(found.same_content(&Tensor::vector(&[1i16, 515])));
         // a[i, j, k] = 100 i + 10 j + k
         let columns = [0, 100, 10, 110, 20, 120, 1, 101, 11, 111, 21, 121];
-        let found = tensor(&file(&header("|u1", "True", "(2, 3, 2)"), &columns));
+        let found = tensor(file(&header("|u1", "True", "(2, 3, 2)"), &columns));
         let rows = [0u8, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121];
         assert!(found.expect("it is an array").same_content(&Tensor::new(&[2, 3, 2], &rows)));
     }
 
     #[test]
     fn what_is_no_array_of_numbers_is_named() {
-        let problem = |bytes: Bytes| tensor(&bytes).expect_err("it is no array");
+        let problem = |bytes: Bytes| tensor(bytes).expect_err("it is no array");
         assert_eq!(
             problem(b"hello, world".to_vec().into()),
             "it does not start as numpy's arrays do"
@@ -234,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_scalar_has_no_dimensions() {
-        let found = tensor(&file(&header("<f2", "False", "()"), &[0, 0x3c])).expect("an array");
+        let found = tensor(file(&header("<f2", "False", "()"), &[0, 0x3c])).expect("an array");
         assert_eq!(found.as_f32(), Some(1.0));
     }
 }

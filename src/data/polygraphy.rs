@@ -3,6 +3,7 @@
 //! A list of feeds; a feed is an object with an entry per input, and the entry of an array is an object with
 //! the class `ndarray` under `polygraphy_class` and, under `array`, an .npy file in base64. Files of old
 //! versions name the class by a key `__polygraphy_encoded_ndarray` and may hold an .npz of one array.
+use super::column::Extent;
 use super::npy;
 use super::npz::Archive;
 use super::signature::Signature;
@@ -106,8 +107,10 @@ impl Feeds {
                 })?
                 .into();
             let tensor = match bytes.starts_with(ZIP) {
-                true => Archive::new(bytes)?.tensor(0),
-                false => npy::tensor(&bytes),
+                true => Archive::new(Extent { bytes, place: None })?
+                    .column(0)
+                    .and_then(|column| column.whole().map_err(|error| error.to_string())),
+                false => npy::tensor(bytes),
             };
             let tensor = tensor.map_err(unreadable)?;
             input.fit_whole(tensor.elem_type(), tensor.dims())?;

@@ -1,9 +1,15 @@
 //! What a person or a program reads: tables on standard output, talk on standard error.
-#![expect(clippy::print_stdout, reason = "this is where the program prints")]
+
+/// Prints a line. Instead of the standard library's, which panics when nobody reads on, as behind `| head`.
+macro_rules! println {
+    () => { $crate::render::line(format_args!("")) };
+    ($($argument:tt)*) => { $crate::render::line(format_args!($($argument)*)) };
+}
 
 mod calibration;
 mod diff;
 mod inspect;
+mod layers;
 mod light;
 mod passes;
 mod plan;
@@ -15,6 +21,7 @@ mod sensitivity;
 pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
 pub(crate) use inspect::{inspect, text};
+use layers::layers;
 pub(crate) use light::{LightReport, Measured, light};
 pub(crate) use passes::{pass, passes};
 pub(crate) use plan::prune_plan;
@@ -28,6 +35,8 @@ use comfy_table::{CellAlignment, Table};
 use lapidary::Error;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// The version of the JSON reports; it grows when a field changes its meaning or goes.
@@ -47,6 +56,11 @@ struct Envelope<'a, T> {
 
 /// The warnings so far, for the report.
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Prints a line; who does not read it does not want it.
+fn line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
 
 /// Prints a report as JSON.
 fn json<T: Serialize>(command: &str, report: &T) {

@@ -1,5 +1,6 @@
 //! What of a model is quantized, and what a runtime will do with it.
-use super::{grouped, json, table};
+use super::{grouped, json, layers, table};
+use lapidary::LayerError;
 use lapidary::ir::Model;
 use lapidary::passes::quantize::{
     BrokenRule, Census, NodePlacement, Prediction, QuantizedActivation, QuantizedConstant, Target,
@@ -8,10 +9,12 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 #[derive(Serialize)]
-struct Report {
+struct Report<'a> {
     constants: Vec<Constant>,
     activations: Vec<Activation>,
     prediction: Expected,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<&'a [LayerError]>,
 }
 
 #[derive(Serialize)]
@@ -141,13 +144,19 @@ impl Expected {
     }
 }
 
-/// Prints types, scales and places.
-pub(crate) fn quantization(model: &Model, target: Target, as_json: bool) {
+/// Prints types, scales and places, and the errors of layers if they were measured.
+pub(crate) fn quantization(
+    model: &Model,
+    target: Target,
+    errors: Option<&[LayerError]>,
+    as_json: bool,
+) {
     let Census { constants, activations } = Census::new(&model.graph);
     let report = Report {
         constants: constants.into_iter().map(Constant::from).collect(),
         activations: activations.into_iter().map(Activation::from).collect(),
         prediction: Expected::from(&Prediction::new(&model.graph, target)),
+        layers: errors,
     };
     if as_json {
         return json("quantization", &report);
@@ -177,5 +186,9 @@ pub(crate) fn quantization(model: &Model, target: Target, as_json: bool) {
     };
     let rows = report.activations.iter().map(activation).collect();
     println!("\n{}\n", table(&["activation", "type", "scale", "zero point"], rows));
+    if let Some(errors) = errors {
+        layers(errors);
+        println!();
+    }
     report.prediction.print();
 }

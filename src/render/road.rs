@@ -1,11 +1,11 @@
 //! The reports of the verbs that change or compare models.
 use super::quantization::Expected;
-use super::{Progress, grouped, json, percent, signed, table};
+use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
-use lapidary::{Cost, Error, Evaluation, Proof, Reference};
+use lapidary::{Cost, Error, Evaluation, LayerError, Proof, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -447,17 +447,29 @@ struct VerifyJson<'a> {
     accuracy_before: Option<f64>,
     #[serde(flatten)]
     evaluation: &'a Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<&'a [LayerError]>,
 }
 
-/// Prints how two models compare.
-pub(crate) fn verify(reference: &Reference, evaluation: &Evaluation, as_json: bool) {
+/// Prints how two models compare: the outputs, and the values inside if that was asked for.
+pub(crate) fn verify(
+    reference: &Reference,
+    evaluation: &Evaluation,
+    inside: Option<&[LayerError]>,
+    as_json: bool,
+) {
     if as_json {
         let report = VerifyJson {
             samples: reference.samples(),
             accuracy_before: reference.accuracy,
             evaluation,
+            layers: inside,
         };
         return json("verify", &report);
+    }
+    if let Some(errors) = inside {
+        layers(errors);
+        println!();
     }
     let row = |output: &lapidary::OutputError| {
         vec![

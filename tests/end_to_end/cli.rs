@@ -173,3 +173,17 @@ fn diff_says_what_optimize_did() {
     assert_eq!((run.code, &report["command"]), (1, &"diff".into()));
     assert!(report["operators"]["BatchNormalization"][0].as_u64() > Some(0), "{report}");
 }
+
+#[test]
+fn a_report_nobody_reads_is_no_panic() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lapidary"))
+        .arg("passes")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let done = child.wait_with_output().expect("it ends");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.stderr.is_empty());
+}

@@ -5,6 +5,7 @@ mod calibration;
 mod cli;
 mod data;
 mod hostile;
+mod layers;
 mod light;
 mod mixed_precision;
 mod models;
