@@ -237,7 +237,7 @@ pub(crate) struct Quantize {
     /// Statistics that `lapidary calibrate` made from this model, instead of samples.
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) calib: Option<PathBuf>,
-    /// How ranges are chosen: min-max, moving-average, mean-min-max, percentile[:P], entropy,
+    /// How ranges are chosen: auto (the least error at the products that read a value), min-max, moving-average, mean-min-max, percentile[:P], entropy,
     /// mse[:P], mean-std[:K], aciq.
     #[arg(long, value_name = "METHOD", default_value_t = RangeMethod::DEFAULT)]
     pub(crate) method: RangeMethod,

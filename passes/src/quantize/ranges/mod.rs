@@ -21,6 +21,9 @@ mod testing;
 /// How the range of a value is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RangeMethod {
+    /// The best of a value's own: the least error at the products that read it, which
+    /// [`refine`](super::refine::refine) measures on samples. Without samples [`Self::WITHOUT_SAMPLES`].
+    Auto,
     /// Everything that was observed.
     MinMax,
     /// From the mean over the samples of the smallest number of a sample to that of the largest.
@@ -55,9 +58,12 @@ pub enum RangeMethod {
 
 impl RangeMethod {
     /// The method used unless another one is asked for.
-    pub const DEFAULT: Self = Self::Mse { norm: 2.4 };
+    pub const DEFAULT: Self = Self::Auto;
 
-    /// The methods with their usual settings.
+    /// What [`Self::Auto`] begins with.
+    pub const WITHOUT_SAMPLES: Self = Self::Mse { norm: 2.4 };
+
+    /// The methods with their usual settings, but for the one that chooses among others.
     pub const ALL: [Self; 7] = [
         Self::MinMax,
         Self::MeanMinMax,
@@ -85,8 +91,9 @@ impl RangeMethod {
         }
         let (min, max) = numbers.range()?;
         let observed = Range { min, max }.within(limits);
-        let chosen = match self {
-            Self::MinMax => Some(observed),
+        let method = if self == Self::Auto { Self::WITHOUT_SAMPLES } else { self };
+        let chosen = match method {
+            Self::Auto | Self::MinMax => Some(observed),
             Self::MeanMinMax => mean_min_max::range(statistics),
             Self::Percentile { percent } => percentile::range(numbers, format, percent / 100.0),
             Self::Entropy => entropy::range(numbers, format),
@@ -110,6 +117,7 @@ impl Default for RangeMethod {
 impl fmt::Display for RangeMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Auto => f.write_str("auto"),
             Self::MinMax => f.write_str("min-max"),
             Self::MeanMinMax => f.write_str("mean-min-max"),
             Self::Percentile { percent } => write!(f, "percentile:{percent}"),
@@ -126,7 +134,7 @@ impl fmt::Display for RangeMethod {
 pub enum UnknownMethod {
     /// There is no method of that name.
     #[error(
-        "no method is called `{0}`; there are min-max, mean-min-max (also called moving-average), \
+        "no method is called `{0}`; there are auto, min-max, mean-min-max (also called moving-average), \
          percentile[:P], entropy, mse[:P], mean-std[:K], aciq"
     )]
     Name(String),
@@ -161,6 +169,7 @@ impl FromStr for RangeMethod {
         };
         let plain = |method: Self| parsed(0.0, |_| false, "there is none").map(|_| method);
         match name {
+            "auto" => plain(Self::Auto),
             "min-max" => plain(Self::MinMax),
             "mean-min-max" | "moving-average" => plain(Self::MeanMinMax),
             "percentile" => {

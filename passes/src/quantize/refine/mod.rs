@@ -3,7 +3,7 @@
 //!
 //! | step | what is chosen | for what |
 //! | --- | --- | --- |
-//! | ranges | scale and zero point of activations | least ‖W (x − Q(x))‖² at the products that read them |
+//! | ranges | scale and zero point of activations, if no method was asked for | least ‖W (x − Q(x))‖² at the products that read them |
 //! | bias | b′ | the mean of the results stays |
 //! | rounding | integers and scales of weights | least E(ŵ x̂ − w x̂)² over rows that matter |
 //!
@@ -12,6 +12,7 @@
 //! left out when it is no gain.
 use super::calibration::Calibration;
 use super::plan::QuantizationPlan;
+use super::ranges::RangeMethod;
 use super::settings::QuantizeOptions;
 use super::target::BiasForm;
 use crate::PassError;
@@ -110,13 +111,11 @@ pub fn refine(
         holdout,
         refined: &mut refined,
     };
-    let layers = search.layers(calibration);
-    let learning = &search.holdout.learning;
-    let plan = &search.refined.plan;
-    let format = options.activations();
-    let chosen = ranges::choose(model, learning, plan, calibration, &layers, format)?;
-    let plan = QuantizationPlan::of_model(model, &chosen, options);
-    let calibration = if search.consider("ranges", plan)? { &chosen } else { calibration };
+    let chosen = match options.method {
+        RangeMethod::Auto => search.ranges(calibration, options)?,
+        _ => None,
+    };
+    let calibration = chosen.as_ref().unwrap_or(calibration);
     let layers = search.layers(calibration);
     let moments = collect::moments(model, &search.holdout.learning, &layers)?;
     search.solve("bias", &layers, &moments, false)?;
@@ -136,6 +135,20 @@ struct Search<'a> {
 impl Search<'_> {
     fn layers(&self, calibration: &Calibration) -> Vec<Layer> {
         Layer::of_plan(&self.model.graph, &self.refined.plan, calibration)
+    }
+
+    /// The calibration with the ranges that are best for the products, if they are better at the outputs.
+    fn ranges(
+        &mut self,
+        calibration: &Calibration,
+        options: &QuantizeOptions,
+    ) -> Result<Option<Calibration>, RefineError> {
+        let layers = self.layers(calibration);
+        let (learning, plan) = (&self.holdout.learning, &self.refined.plan);
+        let format = options.activations();
+        let chosen = ranges::choose(self.model, learning, plan, calibration, &layers, format)?;
+        let plan = QuantizationPlan::of_model(self.model, &chosen, options);
+        Ok(self.consider("ranges", plan)?.then_some(chosen))
     }
 
     fn solve(
