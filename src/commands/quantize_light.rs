@@ -11,16 +11,29 @@ use lapidary::passes::quantize::weight_only::{Search, WeightFormat, WeightOption
 use lapidary::passes::quantize::{NodeSelector, Outcome, Target};
 use lapidary::{Cost, Error};
 
+/// Options of static quantization that mean nothing here.
+const STATIC: [&str; 9] = [
+    "activations",
+    "per_tensor",
+    "power_of_two",
+    "bias",
+    "weights",
+    "method",
+    "calib",
+    "calibration_cache",
+    "keep_first_last",
+];
+
 /// Quantization without calibration.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Without samples")]
 pub(crate) struct Light {
     /// Quantize activations while the model runs: MatMul, Gemm and Gather in 8-bit integers, LSTM
     /// too for --target onnxruntime, Conv on request.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = STATIC, conflicts_with_all = ["symmetric", "asymmetric"])]
     dynamic: bool,
     /// Store weights in this type, and leave activations in float.
-    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "dynamic")]
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "dynamic", conflicts_with_all = STATIC)]
     weight_only: Option<WeightType>,
     /// How the weights are restored.
     #[arg(

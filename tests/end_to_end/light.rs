@@ -163,3 +163,18 @@ fn a_node_to_block_must_exist() {
     assert_eq!(done.code, 2, "{}", done.stdout);
     assert!(!out.exists());
 }
+
+#[test]
+fn options_of_static_quantization_are_refused() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("q.onnx");
+    for options in [
+        ["--dynamic", "--per-tensor"].as_slice(),
+        &["--dynamic", "--weights", "int4"],
+        &["--weight-only", "int8", "--method", "min-max"],
+        &["--weight-only", "int4", "--keep-first-last"],
+    ] {
+        let done = run("quantize", FIXTURES[0], &out, options);
+        assert_eq!(done.code, 2, "{options:?}: {}", done.stdout);
+    }
+}

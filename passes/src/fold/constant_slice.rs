@@ -1,6 +1,6 @@
 //! Operators on slices of constants.
 use crate::{OrSkip, PassInfo, Rule, Skip, require};
-use lapidary_ir::{Graph, NewNode, NodeId, Patch, ValueId, schema};
+use lapidary_ir::{Graph, NewNode, Node, NodeId, Patch, Tensor, ValueId, schema};
 
 crate::pass! {
     /// Applies an element-wise operator to a constant before it is sliced, not after.
@@ -47,13 +47,8 @@ impl Rule for FoldConstantSlice {
 
     fn rewrite(&self, graph: &Graph, root: NodeId, patch: &mut Patch) -> Result<(), Skip> {
         let node = &graph[root];
-        let slices = |slot: usize| {
-            let slice = graph.producer(node.input(slot)?).filter(|&id| graph[id].is("Slice"))?;
-            let table = graph[slice].input(0)?;
-            Some((slot, slice, table, graph.constant(table)?))
-        };
-        let found = (0..node.inputs().len()).find_map(slices);
-        let (slot, slice, table, tensor) = found.or_no_match()?;
+        let found = (0..node.inputs().len()).find_map(|slot| Some((slot, cut(graph, node, slot)?)));
+        let (slot, Cut { slices, table, tensor }) = found.or_no_match()?;
         let part = node.input(slot).or_no_match()?;
         let unary = schema::is_elementwise_unary(&node.op_type);
         let other = |other: &ValueId| {
@@ -64,16 +59,38 @@ impl Rule for FoldConstantSlice {
         let alone = inputs.iter().filter(|&&input| input == part).count() == 1;
         let single = unary || (alone && inputs.iter().all(other));
         require(single, "the other operand is no single number")?;
-        let own = graph.only_use(part).and(graph.only_use(table)).is_some();
+        let mut read = slices.iter().filter_map(|&slice| graph[slice].output(0)).chain([table]);
+        let own = read.all(|value| graph.only_use(value).is_some());
         require(own, "the constant or its slice is read by something else")?;
         require(tensor.len() <= MAX_ELEMENTS, "the constant is large")?;
         let y = node.output(0).or_no_match()?;
         let whole = NewNode::like(graph, root).with_input(slot, table);
         let whole = patch.node(whole.output_name("all"));
-        let slice = patch.node(NewNode::like(graph, slice).with_input(0, whole));
-        patch.replace(y, slice);
+        let again = |whole, &slice| patch.node(NewNode::like(graph, slice).with_input(0, whole));
+        let part = slices.iter().rev().fold(whole, again);
+        patch.replace(y, part);
         Ok(())
     }
+}
+
+/// A part of a constant.
+struct Cut<'a> {
+    /// The nodes that cut, the last one first.
+    slices: Vec<NodeId>,
+    table: ValueId,
+    tensor: &'a Tensor,
+}
+
+/// What is cut out of a constant for an input of a node.
+fn cut<'a>(graph: &'a Graph, node: &Node, slot: usize) -> Option<Cut<'a>> {
+    let mut table = node.input(slot)?;
+    let mut slices = Vec::new();
+    while let Some(slice) = graph.producer(table).filter(|&id| graph[id].is("Slice")) {
+        slices.push(slice);
+        table = graph[slice].input(0)?;
+    }
+    let tensor = graph.constant(table).filter(|_| !slices.is_empty())?;
+    Some(Cut { slices, table, tensor })
 }
 
 #[cfg(test)]
@@ -124,6 +141,30 @@ mod tests {
             n = Shape(x)
             all = Cast <to = 6> (table)
             y = Slice(all, zero, n)
+        }
+        ");
+    }
+
+    #[test]
+    fn goes_through_all_slices() {
+        assert_snapshot!(rewrite(&FoldConstantSlice {}, "
+            g (float[2] x) => (bool[2,2] y)
+            <float[3,3] mask = {1, 0, 0, 1, 1, 0, 1, 1, 1}, float none = {0}, int64[1] zero = {0}, int64[1] one = {1}>
+            {
+                n = Shape(x)
+                rows = Slice(mask, zero, n, zero)
+                part = Slice(rows, zero, n, one)
+                y = Equal(part, none)
+            }
+        "), @r"
+        fold-constant-slice: 1 rewrites
+        g (float[2] x) => (bool[2,2] y)
+        <float[3,3] mask, float none = {0}, int64[1] zero = {0}, int64[1] one = {1}>
+        {
+            n = Shape(x)
+            all = Equal(mask, none)
+            y_slice = Slice(all, zero, n, zero)
+            y = Slice(y_slice, zero, n, one)
         }
         ");
     }

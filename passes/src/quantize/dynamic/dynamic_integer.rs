@@ -274,8 +274,32 @@ mod tests {
         ");
     }
 
+    #[test]
+    fn a_table_of_positions_is_sliced_in_integers() {
+        let source = "
+            g (int64[1] n) => (float[N,16] y)
+            <float[64,16] t, int64[1] zero = {0}, int64[1] first = {-2}>
+            { y = Slice(t, zero, n, first) }
+        ";
+        assert_snapshot!(rewrite_unexecuted(&pass(&[]), source), @r"
+        quantize-dynamic-integer: 1 rewrites
+        g (int64[1] n) => (float[N,16] y)
+        <int64[1] zero = {0}, int64[1] first = {-2}, int8[64,16] t_quantized, float[64,1] t_scale>
+        {
+            y_integer = Slice(t_quantized, zero, n, first)
+            y_scale = Slice(t_scale, zero, n, first)
+            y_float = Cast <to = 1> (y_integer)
+            y = Mul(y_float, y_scale)
+        }
+        ");
+        assert_snapshot!(rewrite_unexecuted(&pass(&["MatMul"]), source), @r"
+        quantize-dynamic-integer: 0 rewrites (no match)
+        unchanged
+        ");
+    }
+
     /// Each with the reason why it stays.
-    const KEPT: [(&str, &str); 9] = [
+    const KEPT: [(&str, &str); 10] = [
         ("float[16,2] y", "{ y = MatMul(w, x) }"),
         ("float[16,16] y", "{ y = MatMul(x, x) }"),
         ("float[16,4] y", "<float[16,4] v> { y = MatMul(x, v) }"),
@@ -283,6 +307,7 @@ mod tests {
         ("float[16,32] y", "{ y = Gemm <transA = 1> (x, w) }"),
         ("float[16,32] y", "{ n = Concat <axis = 1> (x, x) y = Gemm <beta = 2.0> (x, w, n) }"),
         ("y", "<int64[2] i> { y = Gather <axis = 1> (w, i) }"),
+        ("y", "<int64[1] i> { y = Slice(w, i, i, i) }"),
         ("y", "<float[200,4] v, int64[2] i> { y = Gather(v, i) }"),
         ("y, z", "<int64[2] i> { y = Gather(w, i) z = Neg(w) }"),
     ];
@@ -308,6 +333,7 @@ mod tests {
         skipped 1: its weights are no matrix
         skipped 1: its left operand is transposed
         skipped 1: its beta scales a bias that is computed
+        skipped 1: it does not look up rows
         skipped 1: it does not look up rows
         skipped 1: the rows of its table are too short to gain from it
         skipped 1: its table is also read by a node that stays in float

@@ -105,10 +105,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn gather(&mut self, id: NodeId, weights: &Weights) -> Result<(), &'static str> {
-        let node = &self.graph[id];
-        let (Some(indices), Some(y)) = (node.input(1), node.output(0)) else {
-            return Err("it computes nothing");
-        };
+        let Some(y) = self.graph[id].output(0) else { return Err("it computes nothing") };
         let matrix = self.matrix(weights, true, 1.0)?;
         let codes = self.codes_by_channel(matrix, weights);
         let scales = self.scale_column(matrix);
@@ -116,9 +113,7 @@ impl<'a> Emitter<'a> {
         let look_up = |emitter: &mut Self, table: Operand, what: &str| {
             let gather = NewNode::like(emitter.graph, id).with_input(0, table);
             let named = format!("{}_{what}", emitter.graph[id].label(emitter.graph));
-            emitter.patch.node(
-                gather.with_input(1, indices).named(named).output_name(format!("{name}_{what}")),
-            )
+            emitter.patch.node(gather.named(named).output_name(format!("{name}_{what}")))
         };
         let integers = look_up(self, codes, "integer");
         let scale = look_up(self, scales, "scale");

@@ -6,7 +6,7 @@
 //! q, s, z = DynamicQuantizeLinear(x), y = float(MatMulInteger(q, Wq, z)) · (s · scales) + b,
 //!
 //! one `DynamicQuantizeLinear` for all that read x. A table of embeddings is looked up in integers:
-//! y = float(Gather(Tq, i)) · Gather(scales, i).
+//! y = float(Gather(Tq, i)) · Gather(scales, i); one that is sliced, as of positions, likewise.
 mod dynamic_integer;
 mod emit;
 mod layer;

@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Product(Product),
     /// A convolution; weights `[channels, ...]`.
     Conv { weights: Weights },
-    /// A row of a table per index; `[rows, width]`.
+    /// Rows of a table `[rows, width]`: `Gather` with indices, or `Slice`.
     Gather { weights: Weights },
     /// `LSTM` with input weights `[directions, 4 · hidden, input]` and recurrent ones.
     Lstm { input: Weights, recurrent: Weights },
@@ -52,8 +52,10 @@ pub(super) struct Weights {
 pub(super) fn find(graph: &Graph, options: &DynamicOptions) -> Vec<(NodeId, Result<Site, Reason>)> {
     let asked = |id: &NodeId| {
         let node = &graph[*id];
-        let included = node.is_standard() && options.includes(&node.op_type);
-        included && (node.op_type != "Gather" || reads_numbers(graph, *id))
+        let is_lookup = node.is("Gather") || node.is("Slice");
+        let op_type = if is_lookup { "Gather" } else { node.op_type.as_str() };
+        let included = node.is_standard() && options.includes(op_type);
+        included && (!is_lookup || reads_numbers(graph, *id))
     };
     let nodes: Vec<NodeId> = graph.topological_order().into_iter().filter(asked).collect();
     let mut found: Vec<_> = nodes.into_iter().map(|id| (id, site(graph, id, options))).collect();
@@ -74,7 +76,7 @@ fn keep_read_tables(graph: &Graph, found: &mut [(NodeId, Result<Site, Reason>)])
     }
 }
 
-/// Whether a `Gather` looks up in a constant of floats, and not in a shape or in what is computed.
+/// Whether a `Gather` or `Slice` looks up in a constant of floats, and not in a shape or in what is computed.
 fn reads_numbers(graph: &Graph, id: NodeId) -> bool {
     graph.constant_input(id, 0).is_some_and(|tensor| tensor.elem_type() == ElemType::FLOAT)
 }
@@ -89,6 +91,7 @@ fn site(graph: &Graph, id: NodeId, options: &DynamicOptions) -> Result<Site, Rea
         "Gemm" => gemm(graph, id)?,
         "Conv" => conv(graph, id)?,
         "Gather" => gather(graph, id)?,
+        "Slice" => slice(graph, id)?,
         "LSTM" => lstm(graph, id, options)?,
         "GRU" => return Err("no runtime has a GRU with quantized weights"),
         _ => return Err("there is no integer form of it"),
@@ -132,6 +135,24 @@ fn gather(graph: &Graph, id: NodeId) -> Result<Kind, Reason> {
     if graph[id].int("axis").unwrap_or(0) != 0 {
         return Err("it does not look up rows");
     }
+    table(graph, id)
+}
+
+/// Rows of a table cut out, as of positions up to the length of a text.
+fn slice(graph: &Graph, id: NodeId) -> Result<Kind, Reason> {
+    let axes = match graph[id].input(3) {
+        // As many axes as there are starts, from the first on.
+        None => graph.constant_input(id, 1).map(|starts| (0..starts.len() as i64).collect()),
+        Some(axes) => graph.constant(axes).and_then(|axes| axes.to_i64()),
+    };
+    // Of two axes the first is also the last but one.
+    if !axes.is_some_and(|axes: Vec<i64>| matches!(axes[..], [0 | -2])) {
+        return Err("it does not look up rows");
+    }
+    table(graph, id)
+}
+
+fn table(graph: &Graph, id: NodeId) -> Result<Kind, Reason> {
     let weights = weights(graph, id, 0, 2)?;
     if (weights.tensor.dims()[1] as usize) < LEAST_WIDTH {
         return Err("the rows of its table are too short to gain from it");
