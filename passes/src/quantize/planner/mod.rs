@@ -20,7 +20,7 @@ use super::ranges::RangeMethod;
 use super::settings::QuantizeOptions;
 use super::target::{BiasForm, Profile, Side};
 use super::weight::{WeightFormat, channel_scales};
-use lapidary_ir::{Graph, NodeId, ValueId};
+use lapidary_ir::{Graph, Node, NodeId, ValueId};
 use std::borrow::Cow;
 
 type Reason = Cow<'static, str>;
@@ -150,9 +150,11 @@ impl<'a> Planner<'a> {
         let operands = self.constant_operands();
         let place =
             |&id: &NodeId| NodePlacement::new(self.graph, id, self.float[id.index()].as_deref());
+        let mut nodes: Vec<NodePlacement> = self.order.iter().map(place).collect();
+        self.graph.nodes().for_each(|(_, node)| name_products(node, &mut nodes));
         QuantizationPlan {
             target: self.profile.target,
-            nodes: self.order.iter().map(place).collect(),
+            nodes,
             values,
             weights,
             biases,
@@ -192,5 +194,18 @@ impl<'a> Planner<'a> {
             max,
             shares,
         })
+    }
+}
+
+/// Names the products in the subgraphs of a node, which stay as they are.
+fn name_products(node: &Node, nodes: &mut Vec<NodePlacement>) {
+    const REASON: &str = "it is in a subgraph, whose values are not calibrated";
+    for graph in node.subgraphs() {
+        for (id, inner) in graph.nodes() {
+            if matches!(&*inner.op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul") {
+                nodes.push(NodePlacement::new(graph, id, Some(REASON)));
+            }
+            name_products(inner, nodes);
+        }
     }
 }

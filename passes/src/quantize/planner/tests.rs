@@ -468,3 +468,27 @@ fn weights_that_are_not_finite_stay() {
       Gemm `v`: float, the bias is not finite
     ");
 }
+
+#[test]
+fn products_in_subgraphs_are_named() {
+    let source = "
+        g (bool c, float[2,2] x) => (float[2,2] y)
+        <float[2,2] w = {127, 1, 254, 1}>
+        {
+            p = MatMul(x, w)
+            y = If(c) <
+                then_branch = t () => (a) { a = MatMul(p, w) },
+                else_branch = e () => (b) { b = MatMul(p, p) }
+            >
+        }
+    ";
+    assert_snapshot!(plan(source, &[]), @r"
+    1 of 4 nodes run on integers
+      MatMul `p`: integer
+      If `y`: float, ONNX Runtime computes If in floating point
+      MatMul `a`: float, it is in a subgraph, whose values are not calibrated
+      MatMul `b`: float, it is in a subgraph, whose values are not calibrated
+    value `x`: uint8, scale 1, zero point 128, observed -128 to 127
+    weights `w`: int8, axis 1, scales 0.007874016 to 2
+    ");
+}

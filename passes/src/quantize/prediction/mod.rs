@@ -19,7 +19,7 @@ use std::fmt;
 pub struct Prediction {
     /// Who executes it.
     pub target: Target,
-    /// Every node but the conversions, in topological order.
+    /// Every node but the conversions, in topological order; what is in subgraphs behind the node that has them.
     pub nodes: Vec<NodePlacement>,
     /// Rules of the target the graph breaks.
     pub broken: Vec<BrokenRule>,
@@ -38,21 +38,8 @@ impl Prediction {
     /// Of a graph whose types are inferred.
     #[must_use]
     pub fn new(graph: &Graph, target: Target) -> Self {
-        let before = target.profile().side == Side::Before;
         let mut nodes = Vec::new();
-        for id in graph.topological_order() {
-            let node = &graph[id];
-            if node.op_type.ends_with("QuantizeLinear")
-                || node.op_type.ends_with("DequantizeLinear")
-            {
-                continue;
-            }
-            let found = match before {
-                true => kernels::reads_integers(graph, id),
-                false => kernels::becomes_integer(graph, id),
-            };
-            nodes.push(NodePlacement::new(graph, id, found.err().as_deref()));
-        }
+        place(graph, target.profile().side == Side::Before, &mut nodes);
         Self { target, nodes, broken: rules::broken(graph, target) }
     }
 
@@ -66,6 +53,22 @@ impl Prediction {
             *all += 1;
         }
         counts
+    }
+}
+
+/// Where the nodes of a graph and of its subgraphs run.
+fn place(graph: &Graph, before: bool, nodes: &mut Vec<NodePlacement>) {
+    for id in graph.topological_order() {
+        let node = &graph[id];
+        if node.op_type.ends_with("QuantizeLinear") || node.op_type.ends_with("DequantizeLinear") {
+            continue;
+        }
+        let found = match before {
+            true => kernels::reads_integers(graph, id),
+            false => kernels::becomes_integer(graph, id),
+        };
+        nodes.push(NodePlacement::new(graph, id, found.err().as_deref()));
+        node.subgraphs().for_each(|subgraph| place(subgraph, before, nodes));
     }
 }
 
