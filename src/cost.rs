@@ -54,7 +54,8 @@ fn macs(graph: &Graph) -> u64 {
 /// | ConvTranspose | input elements · elements of one filter |
 /// | Gemm, MatMul | output elements · contracted dimension |
 fn node_macs(graph: &Graph, node: &Node) -> Option<u64> {
-    if !node.is_standard() && node.op_type != "FusedConv" {
+    let quantized = matches!(node.op_type.as_str(), "QGemm" | "MatMulIntegerToFloat");
+    if !node.is_standard() && !quantized && node.op_type != "FusedConv" {
         return None;
     }
     let shape = |value: Option<ValueId>| sample_shape(graph, value?);
@@ -63,12 +64,14 @@ fn node_macs(graph: &Graph, node: &Node) -> Option<u64> {
         "Conv" | "FusedConv" | "ConvInteger" => (output, product(shape(node.input(1))?.get(1..)?)?),
         "QLinearConv" => (output, product(shape(node.input(3))?.get(1..)?)?),
         "ConvTranspose" => (shape(node.input(0))?, product(shape(node.input(1))?.get(1..)?)?),
-        "Gemm" => {
+        "Gemm" | "QGemm" => {
             let a = shape(node.input(0))?;
             let axis = usize::from(node.int("transA").unwrap_or(0) == 0);
             (output, *a.get(axis)?)
         }
-        "MatMul" | "MatMulInteger" | "QLinearMatMul" => (output, *shape(node.input(0))?.last()?),
+        "MatMul" | "MatMulInteger" | "QLinearMatMul" | "MatMulIntegerToFloat" => {
+            (output, *shape(node.input(0))?.last()?)
+        }
         _ => return None,
     };
     product(&rows)?.checked_mul(contracted)

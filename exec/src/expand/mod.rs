@@ -1,6 +1,7 @@
 //! Operators the runtime lacks or gets wrong, as the operators they stand for.
 mod fused_conv;
 mod fused_mat_mul;
+mod integer_operators;
 mod multi_head_attention;
 mod slice;
 mod stored_weights;
@@ -49,6 +50,9 @@ fn rule(graph: &Graph, id: NodeId) -> Option<Expansion> {
             if wide_integers::applies(graph, id) =>
         {
             wide_integers::expansion
+        }
+        _ if integer_operators::applies(graph, id) && std::env::var("NOEXPAND").is_err() => {
+            integer_operators::expansion
         }
         ("" | "ai.onnx", "Slice") if slice::applies(graph, id) => slice::expansion,
         ("" | "ai.onnx", "Sub") if sub::applies(graph, id) => sub::expansion,

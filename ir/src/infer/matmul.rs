@@ -40,9 +40,24 @@ pub(super) fn product(a: &[Dim], b: &[Dim]) -> Option<Vec<Dim>> {
 }
 
 pub(super) fn gemm(site: &Site<'_>) -> Outputs {
+    one(site.elem_type(0), Some(gemm_shape(site, 1)))
+}
+
+/// Inputs: a, its scale and zero point, b, its scale and zero point, the bias, scale and zero point of y,
+/// without which y is `float`.
+pub(super) fn quantized_gemm(site: &Site<'_>) -> Outputs {
+    let elem_type = match (site.has_input(7), site.has_input(8)) {
+        (false, _) => Some(ElemType::FLOAT),
+        (true, true) => site.elem_type(8),
+        (true, false) => site.elem_type(0),
+    };
+    one(elem_type, Some(gemm_shape(site, 3)))
+}
+
+fn gemm_shape(site: &Site<'_>, b: usize) -> Vec<Dim> {
     let rows = site.dim(0, usize::from(site.flag("transA")));
-    let columns = site.dim(1, usize::from(!site.flag("transB")));
-    one(site.elem_type(0), Some(vec![rows, columns]))
+    let columns = site.dim(b, usize::from(!site.flag("transB")));
+    vec![rows, columns]
 }
 
 /// The matrix dimensions vanish.

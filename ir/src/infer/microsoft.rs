@@ -1,7 +1,8 @@
 //! Operators of ONNX Runtime's `com.microsoft` domain.
 use super::site::Site;
 use super::{
-    Outputs, broadcast, convolution, elementwise, matmul, normalization, one, quantize, recurrent,
+    Outputs, broadcast, convolution, elementwise, matmul, normalization, one, pool, quantize,
+    recurrent, slice,
 };
 use crate::{Dim, ElemType, ValueType};
 
@@ -28,7 +29,15 @@ pub(super) fn outputs(site: &Site<'_>) -> Outputs {
         }
         "QLinearAdd" | "QLinearMul" => {
             let shape = site.shape(0).zip(site.shape(3)).and_then(|(a, b)| broadcast::pair(a, b));
-            one(site.elem_type(0), shape)
+            one(site.elem_type(7).or(site.elem_type(0)), shape)
+        }
+        "QGemm" => matmul::quantized_gemm(site),
+        "QLinearAveragePool" if !site.flag("channels_last") => pool::average(site),
+        "QLinearGlobalAveragePool" if !site.flag("channels_last") => pool::global(site),
+        "QLinearConcat" => slice::quantized_concat(site),
+        "QLinearWhere" => {
+            let shape = broadcast::all([0, 1, 4].into_iter().map(|slot| site.shape(slot)));
+            one(site.elem_type(8).or(site.elem_type(1)), shape)
         }
         "DynamicQuantizeLSTM" => recurrent::dynamic_lstm(site),
         "QuantizeLinear" => quantize::quantize(site),

@@ -5,7 +5,8 @@ use crate::{Dim, ValueType};
 
 /// The dimension along the axis is the sum; the others are the same in every input.
 pub(super) fn concat(site: &Site<'_>) -> Outputs {
-    let ty = ValueType::tensor(site.elem_type(0), concat_shape(site));
+    let shape = concat_shape(site, 0..site.input_count());
+    let ty = ValueType::tensor(site.elem_type(0), shape);
     let joined = || {
         let mut joined = Vec::new();
         for slot in 0..site.input_count() {
@@ -19,8 +20,13 @@ pub(super) fn concat(site: &Site<'_>) -> Outputs {
     Some(vec![elements::attach(ty, joined())])
 }
 
-fn concat_shape(site: &Site<'_>) -> Option<Vec<Dim>> {
-    let slots = 0..site.input_count();
+/// Inputs: scale and zero point of the result, then integers, scale and zero point of each operand.
+pub(super) fn quantized_concat(site: &Site<'_>) -> Outputs {
+    let operands = (2..site.input_count()).step_by(3);
+    one(site.elem_type(1).or(site.elem_type(2)), concat_shape(site, operands))
+}
+
+fn concat_shape(site: &Site<'_>, slots: impl Iterator<Item = usize> + Clone) -> Option<Vec<Dim>> {
     let rank = slots.clone().find_map(|slot| site.rank(slot))?;
     let axis = position(site.int("axis", 1), rank)?;
     let mut shape = vec![Dim::UNKNOWN; rank];

@@ -418,3 +418,35 @@ fn scales_of_a_resize_may_come_from_a_constant_node() {
     graph.infer_from(&applied.touched);
     assert_eq!(shape(&graph, "y"), "N 3 2*H 4");
 }
+
+#[test]
+fn operators_on_integers_write_the_type_of_their_zero_point() {
+    let model = crate::text::parse(
+        r#"
+        <ir_version: 10, opset_import: ["" : 17, "com.microsoft" : 1]>
+        g (uint8[1,4,6,6] x, bool[1,1,6,6] c, uint8[N,8] a) => (float[N,3] f)
+        <float s = {1}, uint8 z = {0}, int8[3,8] w, float[3] ws, int8[3] wz, int32[3] b>
+        {
+            j = com.microsoft.QLinearConcat <axis = 1> (s, z, x, s, z, x, s, z)
+            w2 = com.microsoft.QLinearWhere (c, x, s, z, x, s, z, s, z)
+            p = com.microsoft.QLinearAveragePool <kernel_shape = [2, 2], strides = [2, 2]> (j, s, z, s, z)
+            g2 = com.microsoft.QLinearGlobalAveragePool (p, s, z, s, z)
+            last = com.microsoft.QLinearGlobalAveragePool <channels_last = 1> (p, s, z, s, z)
+            q = com.microsoft.QGemm <transB = 1> (a, s, z, w, ws, wz, b, s, z)
+            f = com.microsoft.QGemm <transB = 1> (a, s, z, w, ws, wz, b)
+        }
+        "#,
+    );
+    let mut graph = model.expect("the text is valid").graph;
+    graph.infer();
+    let expected = [("j", "1 8 6 6"), ("w2", "1 4 6 6"), ("p", "1 8 3 3"), ("g2", "1 8 1 1")];
+    for (name, expected) in expected {
+        assert_eq!(shape(&graph, name), expected, "{name}");
+        assert_eq!(ty(&graph, name).elem_type, Some(ElemType::UINT8), "{name}");
+    }
+    assert_eq!(shape(&graph, "last"), "unknown");
+    for (name, elem_type) in [("q", ElemType::UINT8), ("f", ElemType::FLOAT)] {
+        assert_eq!(shape(&graph, name), "N 3", "{name}");
+        assert_eq!(ty(&graph, name).elem_type, Some(elem_type), "{name}");
+    }
+}

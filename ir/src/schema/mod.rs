@@ -4,10 +4,12 @@
 //! onnx package; what those do not say (which operators commute, which work element by element)
 //! is listed here.
 mod elementwise;
+mod integer;
 #[rustfmt::skip]
 mod table;
 
 pub use elementwise::{is_broadcasting, is_elementwise, is_elementwise_unary};
+pub use integer::{IntegerOperator, QuantizedSlots, integer_operator, integer_operator_named};
 
 /// An upper bound of an arity that there is none.
 pub const MANY: usize = usize::MAX;
