@@ -51,9 +51,7 @@ fn rule(graph: &Graph, id: NodeId) -> Option<Expansion> {
         {
             wide_integers::expansion
         }
-        _ if integer_operators::applies(graph, id) && std::env::var("NOEXPAND").is_err() => {
-            integer_operators::expansion
-        }
+        _ if integer_operators::applies(graph, id) => integer_operators::expansion,
         ("" | "ai.onnx", "Slice") if slice::applies(graph, id) => slice::expansion,
         ("" | "ai.onnx", "Sub") if sub::applies(graph, id) => sub::expansion,
         // The runtime takes every factor for 1.
