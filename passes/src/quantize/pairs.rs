@@ -1,4 +1,6 @@
 //! Conversions around a node.
+use super::format::IntegerType;
+use super::range::{Limits, Parameters, Range};
 use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
 
 /// A conversion between numbers and integers.
@@ -7,12 +9,12 @@ pub(super) struct Conversion {
     pub(super) id: NodeId,
     /// The integers.
     pub(super) elem_type: Option<ElemType>,
-    scale: Option<ValueId>,
-    zero_point: Option<ValueId>,
+    pub(super) scale: Option<ValueId>,
+    pub(super) zero_point: Option<ValueId>,
 }
 
 impl Conversion {
-    fn new(graph: &Graph, id: NodeId) -> Self {
+    pub(super) fn new(graph: &Graph, id: NodeId) -> Self {
         let node = &graph[id];
         let zero_point = node.input(2);
         let integers = match node.op_type.as_str() {
@@ -62,4 +64,50 @@ pub(super) fn quantizer(graph: &Graph, value: ValueId) -> Result<Conversion, Str
         (None, _) => Err(format!("nothing reads `{name}`")),
         (Some(_), Some(_)) => Err(format!("`{name}` is read by several nodes")),
     }
+}
+
+/// The `QuantizeLinear` of what a node computes, right behind it or behind what limits it, or what stands in the way.
+pub(super) fn written(graph: &Graph, id: NodeId) -> Result<Conversion, String> {
+    let output = graph[id].output(0).ok_or("it computes nothing")?;
+    let reader = graph.only_use(output).map(|used| used.node);
+    match reader.filter(|&reader| graph[reader].is("Relu") || graph[reader].is("Clip")) {
+        Some(limiter) => {
+            let limited = graph[limiter].output(0).ok_or("it computes nothing")?;
+            let quantizer = quantizer(graph, limited)?;
+            implies(graph, limiter, quantizer).map(|()| quantizer)
+        }
+        None => quantizer(graph, output),
+    }
+}
+
+/// Whether the quantization behind a `Relu` or `Clip` lets pass what they do: one whose smallest integer stands for their lower
+/// limit, and whose largest for no more than the upper.
+pub(super) fn implies(graph: &Graph, limiter: NodeId, quantizer: Conversion) -> Result<(), String> {
+    let name = || graph[limiter].label(graph).to_owned();
+    let unknown = || format!("the scale behind `{}` is not known", name());
+    let (scale, zero_point) = quantizer.parameters(graph).ok_or_else(unknown)?;
+    let elem_type = match quantizer.elem_type {
+        Some(ElemType::INT8) => IntegerType::Int8,
+        _ => IntegerType::Uint8,
+    };
+    let found = Parameters { scale, zero_point: zero_point as i32, elem_type };
+    let bound = |slot: usize, open: f32| match graph[limiter].input(slot) {
+        Some(bound) => graph.constant(bound).and_then(|bound| bound.as_f32()),
+        None => Some(open),
+    };
+    let (low, high) = match graph[limiter].is("Relu") {
+        true => (Some(0.0), Some(f32::INFINITY)),
+        false => (bound(1, f32::NEG_INFINITY), bound(2, f32::INFINITY)),
+    };
+    let (Some(low), Some(high)) = (low, high) else {
+        return Err(format!("the limits of `{}` are not constant", name()));
+    };
+    if found.implies(Limits { low, high }) {
+        return Ok(());
+    }
+    let Range { min, max } = found.represented();
+    Err(format!(
+        "`{}` limits to {low} … {high}, the quantization behind it represents {min} … {max}",
+        name()
+    ))
 }

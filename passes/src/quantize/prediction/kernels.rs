@@ -1,8 +1,6 @@
 //! Which operators become integer kernels.
-use super::super::format::IntegerType;
-use super::super::range::{Limits, Parameters, Range};
-use super::pairs::{Conversion, dequantizer, quantizer};
-use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
+use super::super::pairs::{Conversion, dequantizer, quantizer, written};
+use lapidary_ir::{ElemType, Graph, NodeId, ValueId, schema};
 
 /// What stands in the way.
 type Obstacle = String;
@@ -10,19 +8,18 @@ type Obstacle = String;
 /// Whether ONNX Runtime (and QNN) turns a node and the conversions around it into an integer kernel.
 pub(super) fn becomes_integer(graph: &Graph, id: NodeId) -> Result<(), Obstacle> {
     let node = &graph[id];
+    if schema::integer_operator(node).is_some() {
+        return Ok(());
+    }
     if !node.is_standard() {
-        return match node.op_type.starts_with("QLinear") || node.op_type == "QGemm" {
-            true => Ok(()),
-            false => Err(format!("operators of domain `{}` are not known", node.domain)),
-        };
+        return Err(format!("operators of domain `{}` are not known", node.domain));
     }
     match node.op_type.as_str() {
         "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => Ok(()),
-        op_type if op_type.starts_with("QLinear") => Ok(()),
         "Conv" => {
             operands(graph, id, 2)?;
             bias(graph, id)?;
-            written(graph, id)
+            written(graph, id).map(drop)
         }
         "Gemm" => {
             let one = |name| node.float(name).unwrap_or(1.0) == 1.0;
@@ -33,13 +30,17 @@ pub(super) fn becomes_integer(graph: &Graph, id: NodeId) -> Result<(), Obstacle>
             bias(graph, id)
         }
         "MatMul" => operands(graph, id, 2).map(drop),
+        "Concat" if reads_8_bits(graph, id) => Ok(()),
         "Add" | "Mul" | "Concat" | "AveragePool" | "GlobalAveragePool" | "LeakyRelu"
         | "Sigmoid" | "Softmax" | "Where" => {
             operands(graph, id, node.inputs().len())?;
-            written(graph, id)
+            written(graph, id).map(drop)
         }
         "MaxPool" | "Reshape" | "Transpose" | "Flatten" | "Squeeze" | "Unsqueeze" | "Slice"
         | "Gather" | "Expand" | "DepthToSpace" | "ReduceMax" | "Split" | "Resize" => {
+            if reads_8_bits(graph, id) {
+                return Ok(());
+            }
             let read = operands(graph, id, 1)?;
             moved(graph, id, read)
         }
@@ -61,6 +62,12 @@ pub(super) fn reads_integers(graph: &Graph, id: NodeId) -> Result<(), Obstacle> 
         "AveragePool" | "GlobalAveragePool" | "MaxPool" => operands(graph, id, 1).map(drop),
         op_type => Err(format!("{op_type} is placed by the runtime")),
     }
+}
+
+/// Whether what a node moves are integers already.
+fn reads_8_bits(graph: &Graph, id: NodeId) -> bool {
+    let elem_type = graph[id].input(0).and_then(|input| graph.ty(input).elem_type);
+    matches!(elem_type, Some(ElemType::UINT8 | ElemType::INT8))
 }
 
 /// The first of the operands, all of which have to be dequantized.
@@ -89,19 +96,6 @@ fn bias(graph: &Graph, id: NodeId) -> Result<(), Obstacle> {
     Err(format!("the bias `{}` is neither constant nor int32", graph.value(bias).name()))
 }
 
-/// Whether what a node computes is quantized, right behind it or behind what limits it.
-fn written(graph: &Graph, id: NodeId) -> Result<(), Obstacle> {
-    let output = graph[id].output(0).ok_or("it computes nothing")?;
-    let reader = graph.only_use(output).map(|used| used.node);
-    match reader.filter(|&reader| graph[reader].is("Relu") || graph[reader].is("Clip")) {
-        Some(limiter) => {
-            let limited = graph[limiter].output(0).ok_or("it computes nothing")?;
-            implies(graph, limiter, quantizer(graph, limited)?)
-        }
-        None => quantizer(graph, output).map(drop),
-    }
-}
-
 /// Whether a node that limits numbers disappears into what computes them.
 fn limited(graph: &Graph, id: NodeId) -> Result<(), Obstacle> {
     let head = graph[id].input(0).and_then(|input| graph.producer(input));
@@ -110,38 +104,6 @@ fn limited(graph: &Graph, id: NodeId) -> Result<(), Obstacle> {
         "Conv" | "Gemm" | "MatMul" | "Add" | "Mul" => becomes_integer(graph, head),
         other => Err(format!("it does not become part of {other}")),
     }
-}
-
-/// Whether the quantization behind a `Relu` or `Clip` lets pass what they do: one whose smallest integer stands for their lower
-/// limit, and whose largest for no more than the upper.
-fn implies(graph: &Graph, limiter: NodeId, quantizer: Conversion) -> Result<(), Obstacle> {
-    let name = || graph[limiter].label(graph).to_owned();
-    let unknown = || format!("the scale behind `{}` is not known", name());
-    let (scale, zero_point) = quantizer.parameters(graph).ok_or_else(unknown)?;
-    let elem_type = match quantizer.elem_type {
-        Some(ElemType::INT8) => IntegerType::Int8,
-        _ => IntegerType::Uint8,
-    };
-    let found = Parameters { scale, zero_point: zero_point as i32, elem_type };
-    let bound = |slot: usize, open: f32| match graph[limiter].input(slot) {
-        Some(bound) => graph.constant(bound).and_then(|bound| bound.as_f32()),
-        None => Some(open),
-    };
-    let (low, high) = match graph[limiter].is("Relu") {
-        true => (Some(0.0), Some(f32::INFINITY)),
-        false => (bound(1, f32::NEG_INFINITY), bound(2, f32::INFINITY)),
-    };
-    let (Some(low), Some(high)) = (low, high) else {
-        return Err(format!("the limits of `{}` are not constant", name()));
-    };
-    if found.implies(Limits { low, high }) {
-        return Ok(());
-    }
-    let Range { min, max } = found.represented();
-    Err(format!(
-        "`{}` limits to {low} … {high}, the quantization behind it represents {min} … {max}",
-        name()
-    ))
 }
 
 /// Whether what a node moves is quantized as it was read.

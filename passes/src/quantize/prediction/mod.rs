@@ -3,7 +3,6 @@
 //!
 //! This knows nothing of the plan a graph was quantized by. It is the check of what was written, and it reads files of others.
 mod kernels;
-mod pairs;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Rules of the targets that hold for a whole graph.
+use super::super::pairs::{dequantizer, quantizer};
 use super::super::target::Target;
 use super::BrokenRule;
-use super::pairs::{dequantizer, quantizer};
 use lapidary_ir::{ElemType, Graph, NodeId};
 
 /// What breaks the rules of a target, in topological order.
