@@ -4,8 +4,9 @@ use crate::{Dataset, Error};
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
 use lapidary_passes::prune::PruneChannels;
+use lapidary_passes::quantize::qoperator::OperatorForm;
 use lapidary_passes::quantize::refine::{RefineError, Refined, refine};
-use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions};
+use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions, Target};
 use lapidary_passes::{Context, Pass, driver, guard, pipeline};
 
 /// Gives numbers to dimensions the model leaves open.
@@ -141,4 +142,14 @@ pub fn quantize_refined(
     refined.plan.apply(model)?;
     driver::check("quantize-static", model)?;
     Ok(refined)
+}
+
+/// Writes operators on integers into a quantized model, in place of operators between `DequantizeLinear` and `QuantizeLinear`.
+///
+/// # Errors
+/// When that step is at fault.
+pub fn write_integer_operators(model: &mut Model, target: Target) -> Result<OperatorForm, Error> {
+    let form = OperatorForm::write(model, target)?;
+    driver::check("quantize-qoperator", model)?;
+    Ok(form)
 }

@@ -21,6 +21,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         return quantize_light::run(options, json);
     }
     options.search.check_goal(&options.gates)?;
+    let settings = QuantizeOptions { method: options.method, ..options.integers.settings() };
+    let writes_operators = options.light.writes_operators(&settings)?;
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
@@ -44,7 +46,6 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let settings = QuantizeOptions { method: options.method, ..options.integers.settings() };
     let statistics = source.statistics(&model)?;
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
@@ -57,7 +58,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     };
     let calibration = (&statistics).into();
     let quantizing = Quantizing { model: &model, calibration: &calibration, refined_on };
-    let Found { model, refined, float, trials } = match (&reference, &ranking) {
+    let Found { mut model, refined, float, trials } = match (&reference, &ranking) {
         (Some(all), Some(ranking)) => {
             let measures = Measures { all, ranking };
             options.search.run(&quantizing, &settings, &options.gates, &measures)?
@@ -70,7 +71,12 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         }
     };
     let plan = &refined.plan;
-    let evaluation = road.step("quantize", &model)?;
+    let mut evaluation = road.step("quantize", &model)?;
+    if writes_operators {
+        let form = lapidary::write_integer_operators(&mut model, settings.target)?;
+        road.operators(&form);
+        evaluation = road.step("qoperator", &model)?;
+    }
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;
     }

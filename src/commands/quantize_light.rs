@@ -7,8 +7,9 @@ use crate::render::{self, LightReport};
 use clap::{Args, ValueEnum};
 use lapidary::ir::{ElemType, Model};
 use lapidary::passes::quantize::dynamic::DynamicOptions;
+use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::weight_only::{Search, WeightFormat, WeightOptions};
-use lapidary::passes::quantize::{NodeSelector, Outcome, Target};
+use lapidary::passes::quantize::{NodeSelector, Outcome, QuantizeOptions, Target};
 use lapidary::{Cost, Error};
 
 /// Options of static quantization that mean nothing here.
@@ -35,15 +36,10 @@ pub(crate) struct Light {
     /// Store weights in this type, and leave activations in float.
     #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "dynamic", conflicts_with_all = STATIC)]
     weight_only: Option<WeightType>,
-    /// How the weights are restored.
-    #[arg(
-        long,
-        value_enum,
-        default_value = "dequantize",
-        requires = "weight_only",
-        conflicts_with = "dynamic"
-    )]
-    format: Format,
+    /// The form of the result: qdq (the default) or qoperator with samples, the others with --weight-only, by default
+    /// dequantize.
+    #[arg(long, value_enum, conflicts_with = "dynamic")]
+    format: Option<Format>,
     /// The numbers that share a scale, a power of two of at least 16.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = block, requires = "weight_only", conflicts_with = "dynamic")]
     block: usize,
@@ -87,16 +83,21 @@ enum WeightType {
     Uint2,
 }
 
-/// How weights are restored.
+/// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// By ONNX's DequantizeLinear.
+    /// Operators between DequantizeLinear and QuantizeLinear.
+    Qdq,
+    /// Operators on integers, such as QLinearConv; for ONNX Runtime its own too.
+    #[value(name = "qoperator")]
+    QOperator,
+    /// Weights restored by ONNX's DequantizeLinear.
     Dequantize,
-    /// By a product of ONNX Runtime's own.
+    /// Weights restored by a product of ONNX Runtime's own.
     MatMulNBits,
-    /// From the numbers that stand for all others with the least error.
+    /// Weights restored from the numbers that stand for all others with the least error.
     Codebook,
-    /// From quantiles of the normal distribution, 4 bits.
+    /// Weights restored from quantiles of the normal distribution, 4 bits.
     Nf4,
 }
 
@@ -134,6 +135,26 @@ impl Light {
         self.dynamic || self.weight_only.is_some()
     }
 
+    /// Whether a model that is quantized with samples is written in operators on integers, if its integers and the target have
+    /// them.
+    pub(crate) fn writes_operators(&self, settings: &QuantizeOptions) -> Result<bool, Error> {
+        match self.format {
+            None | Some(Format::Qdq) => Ok(false),
+            Some(Format::QOperator) => match OperatorForm::check(settings) {
+                Ok(()) => Ok(true),
+                Err(problem) => Err(Error::Usage {
+                    problem: format!("there is no --format qoperator: {problem}"),
+                    help: "write --format qdq, or quantize for onnxruntime-x86, onnxruntime-arm or generic in 8 bits"
+                        .to_owned(),
+                }),
+            },
+            Some(_) => Err(Error::Usage {
+                problem: "with samples, --format is qdq or qoperator".to_owned(),
+                help: "the others are for --weight-only".to_owned(),
+            }),
+        }
+    }
+
     fn dynamic_options(
         &self,
         integers: &Integers,
@@ -157,13 +178,19 @@ impl Light {
     ) -> Result<WeightOptions, Error> {
         let elem_type = weight_type.elem_type();
         let bits = elem_type.bits().map_or(8, |bits| bits as u32);
-        let format = match self.format {
+        let format = match self.format.unwrap_or(Format::Dequantize) {
             Format::Dequantize => WeightFormat::Dequantize,
             Format::MatMulNBits => {
                 WeightFormat::MatMulNBits { accuracy_level: self.accuracy_level }
             }
             Format::Codebook => WeightFormat::Codebook { bits: self.bits.unwrap_or(bits) },
             Format::Nf4 => WeightFormat::NormalFloat,
+            Format::Qdq | Format::QOperator => {
+                return Err(Error::Usage {
+                    problem: "--weight-only leaves activations in float".to_owned(),
+                    help: "leave --format out, or --weight-only to quantize both".to_owned(),
+                });
+            }
         };
         if format == WeightFormat::NormalFloat && bits != 4 {
             return Err(Error::Usage {

@@ -123,7 +123,17 @@ impl From<QuantizedActivation> for Activation {
 
 /// The operators whose place decides about speed.
 fn is_product(op_type: &str) -> bool {
-    matches!(op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul")
+    matches!(
+        op_type,
+        "Conv"
+            | "ConvTranspose"
+            | "Gemm"
+            | "MatMul"
+            | "MatMulIntegerToFloat"
+            | "QGemm"
+            | "QLinearConv"
+            | "QLinearMatMul"
+    )
 }
 
 impl Expected {

@@ -2,6 +2,7 @@
 use super::quantization::Expected;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
+use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
@@ -27,6 +28,8 @@ struct RoadReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     placement: Option<Placement>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    integer_operators: Option<IntegerOperators>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     prediction: Option<Expected>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refinement: Vec<Refinement>,
@@ -34,6 +37,21 @@ struct RoadReport {
     unrefined: BTreeMap<&'static str, Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<Searched>,
+}
+
+/// What computes on integers by itself, and what stays between conversions.
+#[derive(Serialize)]
+struct IntegerOperators {
+    written: BTreeMap<String, usize>,
+    left: Vec<LeftBetween>,
+}
+
+/// Nodes of one operator that stay between conversions for one reason.
+#[derive(Serialize)]
+struct LeftBetween {
+    op_type: String,
+    reason: String,
+    nodes: Vec<String>,
 }
 
 /// What was taken back to floating point for the gates.
@@ -115,6 +133,7 @@ impl<'a> Road<'a> {
             steps: vec![start],
             passes: Vec::new(),
             placement: None,
+            integer_operators: None,
             prediction: None,
             refinement: Vec::new(),
             search: None,
@@ -142,6 +161,19 @@ impl<'a> Road<'a> {
     /// Adds what passes did.
     pub(crate) fn passes(&mut self, records: &[Record]) {
         self.report.passes.extend(records.iter().map(PassReport::from));
+    }
+
+    /// Adds which operators on integers were written.
+    pub(crate) fn operators(&mut self, form: &OperatorForm) {
+        let mut left: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for node in &form.left {
+            let reason = node.reason.clone().unwrap_or_default();
+            left.entry((node.op_type.clone(), reason)).or_default().push(node.node.clone());
+        }
+        let left = left.into_iter();
+        let left = left.map(|((op_type, reason), nodes)| LeftBetween { op_type, reason, nodes });
+        let written = form.written.clone();
+        self.report.integer_operators = Some(IntegerOperators { written, left: left.collect() });
     }
 
     /// Adds what a runtime will do.
@@ -221,6 +253,14 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     left_alone(&report.passes);
     if let Some(placement) = &report.placement {
         placement_lines(placement);
+    }
+    if let Some(IntegerOperators { written, left }) = &report.integer_operators {
+        let counted = |(op_type, count): (&String, &usize)| format!("{count} {op_type}");
+        let counts: Vec<String> = written.iter().map(counted).collect();
+        println!("operators on integers: {}", counts.join(", "));
+        for LeftBetween { op_type, reason, nodes } in left {
+            println!("{} {op_type} between conversions: {reason}", nodes.len());
+        }
     }
     if let Some(prediction) = &report.prediction {
         prediction.print();
