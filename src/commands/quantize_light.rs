@@ -38,7 +38,7 @@ pub(crate) struct Light {
     weight_only: Option<WeightType>,
     /// The form of the result: qdq (the default) or qoperator with samples, the others with --weight-only, by default
     /// dequantize.
-    #[arg(long, value_enum, conflicts_with = "dynamic")]
+    #[arg(long, value_enum, conflicts_with = "dynamic", help_heading = None)]
     format: Option<Format>,
     /// The numbers that share a scale, a power of two of at least 16.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = block, requires = "weight_only", conflicts_with = "dynamic")]

@@ -66,10 +66,26 @@ fn both_forms_compute_the_same() {
             "60",
         ]);
         verified.succeeds();
+        let shown = lapidary(["--json", "inspect", "--quantization", other.to_str().unwrap()]);
+        let shown: Value = serde_json::from_str(&shown.succeeds().stdout).unwrap();
+        let types = |list: &str, elem_type: &str| {
+            let found = shown[list].as_array().unwrap().iter();
+            found.filter(|found| found["elem_type"] == elem_type).count()
+        };
+        assert!(types("constants", "int8") > 0 && types("constants", "int32") > 0, "{shown}");
+        assert!(types("activations", "uint8") > 0, "{shown}");
     }
-    insta::assert_snapshot!(lines.join("\n"), @"");
-    let inspected = lapidary(["inspect", "--quantization", other.to_str().unwrap()]).succeeds();
-    assert!(inspected.stdout.contains("int8"), "{}", inspected.stdout);
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    digits_resnet_unfused_op17 onnxruntime-x86: 1 Flatten, 1 QGemm, 4 QLinearAdd, 11 QLinearConv, 1 QLinearGlobalAveragePool
+    digits_resnet_unfused_op17 onnxruntime-arm: 1 Flatten, 1 QGemm, 4 QLinearAdd, 11 QLinearConv, 1 QLinearGlobalAveragePool
+    digits_resnet_unfused_op17 generic: 1 Flatten, 11 QLinearConv, left 4 "Add": "QLinearAdd is an operator of ONNX Runtime alone", left 1 "Gemm": "ONNX has no product of integers with a bias but QLinearConv", left 1 "GlobalAveragePool": "QLinearGlobalAveragePool is an operator of ONNX Runtime alone"
+    digits_mobilenetv2_dynamo_op18 onnxruntime-x86: 1 QGemm, 3 QLinearAdd, 19 QLinearConv
+    digits_mobilenetv2_dynamo_op18 onnxruntime-arm: 1 QGemm, 3 QLinearAdd, 19 QLinearConv
+    digits_mobilenetv2_dynamo_op18 generic: 19 QLinearConv, left 3 "Add": "QLinearAdd is an operator of ONNX Runtime alone", left 1 "Gemm": "ONNX has no product of integers with a bias but QLinearConv"
+    digits_transformer_unfused_op17 onnxruntime-x86: 12 MatMulIntegerToFloat, 1 QGemm, 1 QLinearConv, 1 Reshape, 1 Transpose
+    digits_transformer_unfused_op17 onnxruntime-arm: 12 MatMulIntegerToFloat, 1 QGemm, 1 QLinearConv, 1 Reshape, 1 Transpose
+    digits_transformer_unfused_op17 generic: 1 QLinearConv, 1 Reshape, 1 Transpose, left 1 "Gemm": "ONNX has no product of integers with a bias but QLinearConv", left 12 "MatMul": "ONNX has no product of integers that writes numbers"
+    "#);
 }
 
 #[test]
@@ -91,7 +107,15 @@ fn a_form_a_target_or_a_type_does_not_have_is_a_usage_error() {
         let line = format!("quantize {} -o {} {data} {options}", model.display(), out.display());
         lines.push(lapidary(line.split_whitespace()).fails_with(2, folder.path()));
     }
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    LP0201  × there is no --format qoperator: tensorrt reads QuantizeLinear and DequantizeLinear only help: write --format qdq, or quantize for onnxruntime-x86, onnxruntime-arm or generic in 8 bits
+    LP0201  × there is no --format qoperator: qnn reads QuantizeLinear and DequantizeLinear only help: write --format qdq, or quantize for onnxruntime-x86, onnxruntime-arm or generic in 8 bits
+    LP0201  × there is no --format qoperator: openvino reads QuantizeLinear and DequantizeLinear only help: write --format qdq, or quantize for onnxruntime-x86, onnxruntime-arm or generic in 8 bits
+    LP0201  × there is no --format qoperator: operators on integers read activations of 8 bits, not uint16 help: write --format qdq, or quantize for onnxruntime-x86, onnxruntime-arm or generic in 8 bits
+    LP0201  × there is no --format qoperator: operators on integers read weights of 8 bits, not int4 help: write --format qdq, or quantize for onnxruntime-x86, onnxruntime-arm or generic in 8 bits
+    LP0201  × with samples, --format is qdq or qoperator help: the others are for --weight-only
+    LP0201  × --weight-only leaves activations in float help: leave --format out, or --weight-only to quantize both
+    ");
     let line = format!("quantize m.onnx -o {} --dynamic --format qoperator", out.display());
     lapidary(line.split_whitespace()).fails_with(2, folder.path());
     assert!(!out.exists());

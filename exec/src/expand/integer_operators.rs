@@ -1,5 +1,8 @@
-//! Operators on integers with scales next to them, as the operator they stand for between conversions: what ONNX Runtime adds
-//! is not known to the runtime, and its own products of integers round halves away from zero.
+//! Operators on integers with scales next to them, as the operator they stand for between conversions.
+//!
+//! Those of ONNX Runtime the runtime does not know. Its own QLinearConv and QLinearMatMul are right up to one step, since they
+//! multiply by a fixed-point scale, and take two to six times as long as the floating-point kernels; between conversions the
+//! numbers are those of the other form of a quantized model.
 use super::part;
 use lapidary_ir::schema::{IntegerOperator, QuantizedSlots, integer_operator};
 use lapidary_ir::{Graph, NewNode, Node, NodeId, Operand, Patch, Tensor};

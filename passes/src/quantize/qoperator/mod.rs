@@ -12,8 +12,10 @@
 //! | MaxPool, Reshape, Transpose, …, Concat of one scale | the same on integers | ONNX |
 //! | Relu, Clip that the quantization implies | nothing | |
 //!
-//! Integers, scales and zero points are those of the conversions. ONNX Runtime multiplies the sum of the products by one number
-//! of 32 bits, scale(x) · scale(w) / scale(y), where the form with conversions rounds three times: results may differ by 1.
+//! Integers, scales and zero points are those of the conversions. Kernels of integers multiply the sum of the products by one
+//! number, scale(x) · scale(w) / scale(y), where the operators between conversions round the products of scales and numbers
+//! first: a result at the middle of two integers may become the other one. ONNX Runtime makes the same kernels of either form
+//! when it optimizes, and computes the same then.
 mod arithmetic;
 mod concat;
 mod movement;
@@ -117,7 +119,7 @@ impl OperatorForm {
         Ok(form)
     }
 
-    /// How many nodes of each operator stay between conversions, by reason.
+    /// How many nodes stay between conversions, by operator and reason.
     #[must_use]
     pub fn left_by_reason(&self) -> BTreeMap<(&str, &str), usize> {
         let mut counts = BTreeMap::new();

@@ -31,7 +31,10 @@ pub(super) fn mat_mul(unit: &Unit<'_>) -> Result<Written, Reason> {
     let (a, b) = (unit.operand(0)?, weights(unit, matrix.then_some(1))?);
     let (operator, result) = match unit.result() {
         Ok(result) => (unit.operator("QLinearMatMul")?, Some(result)),
-        Err(reason) => (unit.operator("MatMulIntegerToFloat").map_err(|_| reason)?, None),
+        Err(_) => {
+            let operator = unit.operator("MatMulIntegerToFloat");
+            (operator.map_err(|_| "ONNX has no product of integers that writes numbers")?, None)
+        }
     };
     if let Some(result) = result {
         unit.same_type(&[a, result])?;

@@ -107,7 +107,7 @@ fn products_of_matrices() {
     assert_snapshot!(quantized(Target::Generic, source, &[("p", -8.0, 7.0), ("q", -1000.0, 1000.0)]), @r"
     1 QLinearMatMul
     left 2 Gemm: ONNX has no product of integers with a bias but QLinearConv
-    left 1 MatMul: `y` is an output of the model
+    left 1 MatMul: ONNX has no product of integers that writes numbers
     g (float[2,4] x) => (float[2,2] y, float[2,2] z, float[2,2] t)
     <int8[4,2] a_quantized = {127, 0, 2, 2, 4, 2, 6, 127}, float[2] a_scale = {1, 2},
         int8[2] a_zero_point = {0, 0}, int8[2,2] b_quantized = {127, 5, -4, 127},
@@ -165,7 +165,7 @@ fn a_product_that_is_read_as_numbers_writes_them() {
     ");
     assert_snapshot!(quantized(Target::Generic, source, &[]), @r"
     left 1 Gemm: ONNX has no product of integers with a bias but QLinearConv
-    left 1 MatMul: `p` is not quantized
+    left 1 MatMul: ONNX has no product of integers that writes numbers
     g (float[2,4] x) => (float[2,2] y, float[2,2] z)
     <int8[4,2] a_quantized = {127, 0, 2, 2, 4, 2, 6, 127}, float[2] a_scale = {1, 2},
         int8[2] a_zero_point = {0, 0}, int32[2] c_quantized = {3, -2}, float[2] c_scale = {1, 2},
@@ -201,28 +201,28 @@ fn arithmetic_of_onnx_runtime() {
     ";
     let ranges = [("c", -20.0, 20.0), ("m", -1.0, 20.0), ("a", -1.0, 22.0), ("l", -1.0, 22.0)];
     assert_snapshot!(quantized(X86, source, &ranges), @r"
+    1 QLinearAdd
     1 QLinearAveragePool
     2 QLinearConv
     1 QLinearGlobalAveragePool
+    1 QLinearLeakyRelu
     1 QLinearMul
     1 QLinearSigmoid
     g (float[1,2,4,4] x) => (float[1,2,4,4] y, float[1,2,1,1] p)
-    <float[1,2,1,1] k = {1, 2}, int8[2,2,1,1] w_quantized = {127, 0, 0, 127}, float[2] w_scale = {1, 2},
+    <int8[2,2,1,1] w_quantized = {127, 0, 0, 127}, float[2] w_scale = {1, 2},
         int8[2] w_zero_point = {0, 0}, float x_scale = {1}, uint8 x_zero_point = {128},
         float c_scale = {0.15686275}, uint8 c_zero_point = {127}, float s_scale = {0.00390625},
         uint8 s_zero_point = {0}, float m_scale = {0.08235294}, uint8 m_zero_point = {12},
-        float l_scale = {0.09019608}, uint8 l_zero_point = {11}, float y_scale = {1},
-        uint8 y_zero_point = {128}, float g_scale = {1}, uint8 g_zero_point = {128},
-        float p_scale = {1}, uint8 p_zero_point = {128}>
+        float a_scale = {0.09019608}, uint8 a_zero_point = {11}, float l_scale = {0.09019608},
+        uint8 l_zero_point = {11}, float y_scale = {1}, uint8 y_zero_point = {128}, float g_scale = {1},
+        uint8 g_zero_point = {128}, float p_scale = {1}, uint8 p_zero_point = {128}>
     {
         x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
         c_QuantizeLinear_Output = QLinearConv(x_QuantizeLinear_Output, x_scale, x_zero_point, w_quantized, w_scale, w_zero_point, c_scale, c_zero_point)
         s_QuantizeLinear_Output = com.microsoft.QLinearSigmoid(c_QuantizeLinear_Output, c_scale, c_zero_point, s_scale, s_zero_point)
         m_QuantizeLinear_Output = com.microsoft.QLinearMul(c_QuantizeLinear_Output, c_scale, c_zero_point, s_QuantizeLinear_Output, s_scale, s_zero_point, m_scale, m_zero_point)
-        m = DequantizeLinear(m_QuantizeLinear_Output, m_scale, m_zero_point)
-        a = Add(m, k)
-        l_float = LeakyRelu <alpha = 0.125> (a)
-        l_QuantizeLinear_Output = QuantizeLinear(l_float, l_scale, l_zero_point)
+        a_QuantizeLinear_Output = com.microsoft.QLinearAdd(m_QuantizeLinear_Output, m_scale, m_zero_point, c_QuantizeLinear_Output, c_scale, c_zero_point, a_scale, a_zero_point)
+        l_QuantizeLinear_Output = com.microsoft.QLinearLeakyRelu <alpha = 0.125> (a_QuantizeLinear_Output, a_scale, a_zero_point, l_scale, l_zero_point)
         y_QuantizeLinear_Output = QLinearConv(l_QuantizeLinear_Output, l_scale, l_zero_point, w_quantized, w_scale, w_zero_point, y_scale, y_zero_point)
         y = DequantizeLinear(y_QuantizeLinear_Output, y_scale, y_zero_point)
         g_QuantizeLinear_Output = com.microsoft.QLinearAveragePool <kernel_shape = [2, 2]> (y_QuantizeLinear_Output, y_scale, y_zero_point, g_scale, g_zero_point)
@@ -232,18 +232,20 @@ fn arithmetic_of_onnx_runtime() {
     ");
     assert_snapshot!(quantized(Target::Generic, source, &ranges), @r"
     2 QLinearConv
+    left 1 Add: QLinearAdd is an operator of ONNX Runtime alone
     left 1 AveragePool: QLinearAveragePool is an operator of ONNX Runtime alone
     left 1 GlobalAveragePool: QLinearGlobalAveragePool is an operator of ONNX Runtime alone
+    left 1 LeakyRelu: QLinearLeakyRelu is an operator of ONNX Runtime alone
     left 1 Mul: QLinearMul is an operator of ONNX Runtime alone
     left 1 Sigmoid: QLinearSigmoid is an operator of ONNX Runtime alone
     g (float[1,2,4,4] x) => (float[1,2,4,4] y, float[1,2,1,1] p)
-    <float[1,2,1,1] k = {1, 2}, int8[2,2,1,1] w_quantized = {127, 0, 0, 127}, float[2] w_scale = {1, 2},
+    <int8[2,2,1,1] w_quantized = {127, 0, 0, 127}, float[2] w_scale = {1, 2},
         int8[2] w_zero_point = {0, 0}, float x_scale = {1}, uint8 x_zero_point = {128},
         float c_scale = {0.15686275}, uint8 c_zero_point = {127}, float s_scale = {0.00390625},
         uint8 s_zero_point = {0}, float m_scale = {0.08235294}, uint8 m_zero_point = {12},
-        float l_scale = {0.09019608}, uint8 l_zero_point = {11}, float y_scale = {1},
-        uint8 y_zero_point = {128}, float g_scale = {1}, uint8 g_zero_point = {128},
-        float p_scale = {1}, uint8 p_zero_point = {128}>
+        float a_scale = {0.09019608}, uint8 a_zero_point = {11}, float l_scale = {0.09019608},
+        uint8 l_zero_point = {11}, float y_scale = {1}, uint8 y_zero_point = {128}, float g_scale = {1},
+        uint8 g_zero_point = {128}, float p_scale = {1}, uint8 p_zero_point = {128}>
     {
         x_QuantizeLinear_Output = QuantizeLinear(x, x_scale, x_zero_point)
         c_QuantizeLinear_Output = QLinearConv(x_QuantizeLinear_Output, x_scale, x_zero_point, w_quantized, w_scale, w_zero_point, c_scale, c_zero_point)
@@ -254,7 +256,9 @@ fn arithmetic_of_onnx_runtime() {
         m_float = Mul(c, s)
         m_QuantizeLinear_Output = QuantizeLinear(m_float, m_scale, m_zero_point)
         m = DequantizeLinear(m_QuantizeLinear_Output, m_scale, m_zero_point)
-        a = Add(m, k)
+        a_float = Add(m, c)
+        a_QuantizeLinear_Output = QuantizeLinear(a_float, a_scale, a_zero_point)
+        a = DequantizeLinear(a_QuantizeLinear_Output, a_scale, a_zero_point)
         l_float = LeakyRelu <alpha = 0.125> (a)
         l_QuantizeLinear_Output = QuantizeLinear(l_float, l_scale, l_zero_point)
         y_QuantizeLinear_Output = QLinearConv(l_QuantizeLinear_Output, l_scale, l_zero_point, w_quantized, w_scale, w_zero_point, y_scale, y_zero_point)
