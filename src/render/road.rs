@@ -257,7 +257,8 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     if let Some(IntegerOperators { written, left }) = &report.integer_operators {
         let counted = |(op_type, count): (&String, &usize)| format!("{count} {op_type}");
         let counts: Vec<String> = written.iter().map(counted).collect();
-        println!("operators on integers: {}", counts.join(", "));
+        let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+        println!("operators on integers: {counts}");
         for LeftBetween { op_type, reason, nodes } in left {
             println!("{} {op_type} between conversions: {reason}", nodes.len());
         }
