@@ -1,5 +1,6 @@
 //! Which nodes can be computed in integers, and why others can't.
 use super::DynamicOptions;
+use crate::quantize::is_dequantized;
 use lapidary_ir::{ElemType, Graph, NodeId, Tensor, ValueId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -183,8 +184,12 @@ fn weights(graph: &Graph, id: NodeId, slot: usize, rank: usize) -> Result<Weight
 
 fn any_rank(graph: &Graph, id: NodeId, slot: usize) -> Result<Weights, Reason> {
     let constant = |value: ValueId| Some(Weights { value, tensor: graph.constant(value)?.clone() });
-    let Some(weights) = graph[id].input(slot).and_then(constant) else {
-        return Err("its weights are no constant");
+    let read = graph[id].input(slot);
+    let Some(weights) = read.and_then(constant) else {
+        return Err(match read.is_some_and(|read| is_dequantized(graph, read)) {
+            true => "its weights are quantized already",
+            false => "its weights are no constant",
+        });
     };
     if weights.tensor.elem_type() != ElemType::FLOAT {
         return Err("its weights are not of type float");

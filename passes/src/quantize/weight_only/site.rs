@@ -1,5 +1,6 @@
 //! Which weights can be stored in few bits, and why others can't.
 use super::{WeightFormat, WeightOptions};
+use crate::quantize::is_dequantized;
 use lapidary_ir::{ElemType, Graph, NodeId, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -88,7 +89,10 @@ fn weight(
     }
     let constant = |value: ValueId| Some((value, graph.constant(value)?.clone()));
     let Some((value, tensor)) = node.input(slot).and_then(constant) else {
-        return Err("its weights are no constant");
+        return Err(match node.input(slot).is_some_and(|read| is_dequantized(graph, read)) {
+            true => "its weights are quantized already",
+            false => "its weights are no constant",
+        });
     };
     if tensor.elem_type() != ElemType::FLOAT {
         return Err("its weights are not of type float");
