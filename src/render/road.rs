@@ -92,7 +92,7 @@ struct Already {
     operators: BTreeMap<String, usize>,
     /// Nodes that miss something.
     incomplete: BTreeMap<String, Vec<String>>,
-    /// How many biases are integers now.
+    /// How many of their biases are integers now, and were not.
     biases: usize,
 }
 
@@ -100,11 +100,10 @@ impl Already {
     /// Nothing for a plan of a model in floating point.
     fn of(plan: &QuantizationPlan) -> Option<Self> {
         plan.quantized_already().next()?;
-        let mut already = Self {
-            operators: BTreeMap::new(),
-            incomplete: BTreeMap::new(),
-            biases: plan.biases.len(),
-        };
+        let readers = || plan.weights.iter().flat_map(|weights| &weights.readers);
+        let new = |output: &str| readers().any(|reader| reader.output == output);
+        let biases = plan.biases.iter().filter(|bias| !new(&bias.reader.output)).count();
+        let mut already = Self { operators: BTreeMap::new(), incomplete: BTreeMap::new(), biases };
         for node in plan.quantized_already() {
             *already.operators.entry(node.op_type.clone()).or_default() += 1;
             if let Some((_, missing)) = node.reason.as_ref().and_then(|it| it.split_once("; ")) {
@@ -124,7 +123,7 @@ impl Already {
             println!("  quantized already: {}", operators.join(", "));
         }
         if self.biases > 0 {
-            println!("  {} biases became int32", self.biases);
+            println!("  their biases, int32 now: {}", self.biases);
         }
         print_reasons("incomplete", &self.incomplete, explain);
     }

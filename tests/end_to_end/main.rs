@@ -10,3 +10,4 @@ mod light;
 mod mixed_precision;
 mod models;
 mod program;
+mod quantized;

@@ -1,6 +1,6 @@
 //! What of a graph is quantized already: it stays as it is, with the integers and scales it has.
 //!
-//! A node is quantized already when it is a conversion or computes with integers itself, when it is a product both
+//! A node is quantized already when it is a conversion or works with such integers itself, when it is a product both
 //! operands of which come from `DequantizeLinear`, or when everything it reads comes from there and everything it
 //! computes goes to `QuantizeLinear`, at once or behind a Relu or Clip.
 use super::format::IntegerType;
@@ -85,6 +85,7 @@ impl Existing {
         for &id in order {
             let node = &graph[id];
             existing.nodes[id.index()] = is_integer_operator(node)
+                || existing.works_on_integers(graph, id)
                 || (node.is_standard() && existing.is_between_conversions(graph, id));
             let value = match node.op_type.as_str() {
                 "QuantizeLinear" => node.input(0).filter(|&it| !is_dequantized(graph, it)),
@@ -98,6 +99,11 @@ impl Existing {
         existing
     }
 
+    /// Whether nothing is quantized.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.nodes.contains(&true)
+    }
+
     /// Adds the parameters of a conversion of a value.
     fn note(&mut self, graph: &Graph, value: ValueId, found: Result<Parameters, Reason>) {
         let name = graph.value(value).name();
@@ -109,6 +115,13 @@ impl Existing {
                 self.values.insert(value, Err(twice.into()));
             }
         }
+    }
+
+    /// Whether a node moves or limits integers that stand for numbers.
+    fn works_on_integers(&self, graph: &Graph, id: NodeId) -> bool {
+        let Some(read) = graph[id].input(0) else { return false };
+        let narrow = graph.ty(read).elem_type.and_then(IntegerType::of).is_some();
+        narrow && graph.producer(read).is_some_and(|maker| self.contains(maker))
     }
 
     fn is_between_conversions(&self, graph: &Graph, id: NodeId) -> bool {
@@ -166,12 +179,19 @@ impl Existing {
     /// What computes the numbers of which a value is the dequantized form: nothing for a value that is none, and none for what
     /// the caller gives.
     pub(super) fn origin(&self, graph: &Graph, value: ValueId) -> Option<Option<NodeId>> {
-        let integers = graph[dequantizer(graph, value)?].input(0)?;
-        let Some(maker) = graph.producer(integers) else { return Some(None) };
-        if graph[maker].op_type != "QuantizeLinear" {
-            return Some(Some(maker));
+        let mut integers = graph[dequantizer(graph, value)?].input(0)?;
+        while let Some(maker) = graph.producer(integers) {
+            let node = &graph[maker];
+            if node.op_type == "QuantizeLinear" {
+                return Some(node.input(0).and_then(|value| graph.producer(value)));
+            }
+            if is_integer_operator(node) {
+                return Some(Some(maker));
+            }
+            // It moves or limits integers.
+            integers = node.input(0)?;
         }
-        Some(graph[maker].input(0).and_then(|value| graph.producer(value)))
+        Some(None)
     }
 }
 
@@ -271,6 +291,12 @@ mod tests {
             }
         ";
         assert_eq!(already(source), ["q", "y1", "y2", "y3"]);
+        let limited = "
+            g (float[2] x) => (float[2] y, float[2] u)
+            <float s = {0.5}, uint8 z = {128}, uint8 low = {1}>
+            { q = QuantizeLinear(x, s, z) c = Clip(q, low) y = DequantizeLinear(c, s, z) u = Clip(x) }
+        ";
+        assert_eq!(already(limited), ["q", "c", "y"]);
         assert!(is_quantized(&model(source).graph));
         assert!(!is_quantized(&model("g (float[1] x) => (float[1] y) { y = Neg(x) }").graph));
     }

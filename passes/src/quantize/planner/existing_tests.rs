@@ -11,8 +11,13 @@ fn unobserved(source: &str, target: Target) -> QuantizationPlan {
 
 /// The plan where everything was observed from −128 to 127.
 fn observed(source: &str) -> QuantizationPlan {
+    observed_for(source, Target::OnnxRuntimeX86)
+}
+
+fn observed_for(source: &str, target: Target) -> QuantizationPlan {
     let model = model(source);
-    QuantizationPlan::new(&model.graph, &calibration(&model, &[]), &QuantizeOptions::default())
+    let options = QuantizeOptions { target, ..QuantizeOptions::default() };
+    QuantizationPlan::new(&model.graph, &calibration(&model, &[]), &options)
 }
 
 /// A convolution as quantization-aware training leaves it: the bias is float.
@@ -236,12 +241,15 @@ fn numbers_are_not_moved_into_another_scale() {
             y = Conv(j, w)
         }
     ";
-    assert_snapshot!(unobserved(joined, Target::Qnn), @r"
-    0 of 4 nodes run on integers
+    assert_snapshot!(observed_for(joined, Target::Qnn), @r"
+    1 of 4 nodes run on integers
       QuantizeLinear `q`: quantized already
       DequantizeLinear `d`: quantized already
       Concat `j`: float, it is joined with `d`, which is quantized already
-      Conv `y`: float, `j` was not observed
+      Conv `y`: integer
+    value `j`: uint8, scale 1, zero point 128, observed -128 to 127
+    value `y`: uint8, scale 1, zero point 128, observed -128 to 127
+    weights `w`: int8, axis 0, scales 1 to 1
     ");
 }
 
@@ -279,4 +287,30 @@ fn an_excluded_node_keeps_its_bias() {
     let plan = QuantizationPlan::new(&model.graph, &super::Calibration::EMPTY, &options);
     assert!(plan.biases.is_empty());
     assert_eq!(plan.nodes[3].reason.as_deref(), Some("quantized already, and excluded"));
+}
+
+#[test]
+fn without_samples_only_biases_are_added() {
+    let source = "
+        g (float[1,1,4,4] x) => (float[1,1,4,4] y, float[1,1,4,4] t)
+        <float s = {0.5}, uint8 z = {128}, float[1,1,1,1] w = {127}>
+        {
+            q = QuantizeLinear(x, s, z)
+            d = DequantizeLinear(q, s, z)
+            c = Conv(d, w)
+            p = QuantizeLinear(c, s, z)
+            y = DequantizeLinear(p, s, z)
+            t = Tanh(d)
+        }
+    ";
+    assert_snapshot!(unobserved(source, Target::OnnxRuntimeX86), @r"
+    0 of 6 nodes run on integers
+      QuantizeLinear `q`: quantized already
+      DequantizeLinear `d`: quantized already
+      Conv `c`: float, there are no samples to quantize it with
+      QuantizeLinear `p`: quantized already
+      DequantizeLinear `y`: quantized already
+      Tanh `t`: float, ONNX Runtime computes Tanh in floating point
+    ");
+    assert_eq!(observed(source).integer_nodes(), 1, "its scales are there");
 }

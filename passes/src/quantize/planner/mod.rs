@@ -73,6 +73,8 @@ impl<'a> Planner<'a> {
             limiter: vec![None; bound],
         };
         let excluded = options.excluded(graph, &planner.order);
+        // Without samples, what is quantized already is completed and nothing else is done.
+        let complete = calibration.is_empty() && !planner.existing.is_empty();
         for id in planner.order.clone() {
             if planner.existing.contains(id) {
                 planner.float[id.index()] = Some(planner.already(id, excluded.contains(&id)));
@@ -82,6 +84,7 @@ impl<'a> Planner<'a> {
             planner.float[id.index()] = match &found {
                 _ if excluded.contains(&id) => Some("excluded".into()),
                 Support::Float(reason) => Some(reason.clone()),
+                _ if complete => Some("there are no samples to quantize it with".into()),
                 Support::Product(product) => planner.weightless(*product),
                 Support::Limits(_) => planner.join(id),
                 Support::Arithmetic { .. } | Support::Pool | Support::Movement => None,
