@@ -52,6 +52,11 @@ fn is_integer_operator(node: &Node) -> bool {
     known && (named || op_type.starts_with("QLinear") || ends.iter().any(|e| op_type.ends_with(e)))
 }
 
+/// Whether a node computes with integers that stand for numbers, rather than converts them.
+pub(super) fn computes_on_integers(node: &Node) -> bool {
+    is_integer_operator(node) && !node.op_type.ends_with("uantizeLinear")
+}
+
 /// Whether a node multiplies what it reads with weights.
 pub(super) fn is_product(node: &Node) -> bool {
     ["Conv", "ConvTranspose", "Gemm", "MatMul"].iter().any(|op_type| node.is(op_type))
@@ -120,8 +125,14 @@ impl Existing {
     /// Whether a node moves or limits integers that stand for numbers.
     fn works_on_integers(&self, graph: &Graph, id: NodeId) -> bool {
         let Some(read) = graph[id].input(0) else { return false };
-        let narrow = graph.ty(read).elem_type.and_then(IntegerType::of).is_some();
-        narrow && graph.producer(read).is_some_and(|maker| self.contains(maker))
+        let Some(maker) = graph.producer(read).filter(|&maker| self.contains(maker)) else {
+            return false;
+        };
+        match graph.ty(read).elem_type {
+            Some(elem_type) => IntegerType::of(elem_type).is_some(),
+            // Operators of other domains may have outputs of unknown types.
+            None => graph[maker].op_type.starts_with("QLinear"),
+        }
     }
 
     fn is_between_conversions(&self, graph: &Graph, id: NodeId) -> bool {

@@ -1,6 +1,6 @@
 //! Which nodes can be computed in integers, and why others can't.
 use super::DynamicOptions;
-use crate::quantize::is_dequantized;
+use crate::quantize::existing::{computes_on_integers, is_dequantized};
 use lapidary_ir::{ElemType, Graph, NodeId, Tensor, ValueId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(super) fn find(graph: &Graph, options: &DynamicOptions) -> Vec<(NodeId, Resu
         let is_lookup = node.is("Gather") || node.is("Slice");
         let op_type = if is_lookup { "Gather" } else { node.op_type.as_str() };
         let included = node.is_standard() && options.includes(op_type);
-        included && (!is_lookup || reads_numbers(graph, *id))
+        computes_on_integers(node) || included && (!is_lookup || reads_numbers(graph, *id))
     };
     let nodes: Vec<NodeId> = graph.topological_order().into_iter().filter(asked).collect();
     let mut found: Vec<_> = nodes.into_iter().map(|id| (id, site(graph, id, options))).collect();
@@ -84,6 +84,9 @@ fn reads_numbers(graph: &Graph, id: NodeId) -> bool {
 
 fn site(graph: &Graph, id: NodeId, options: &DynamicOptions) -> Result<Site, Reason> {
     let node = &graph[id];
+    if computes_on_integers(node) {
+        return Err("it is quantized already");
+    }
     if options.exclude.iter().any(|name| name == node.label(graph)) {
         return Err("excluded");
     }

@@ -1,6 +1,6 @@
 //! Which weights can be stored in few bits, and why others can't.
 use super::{WeightFormat, WeightOptions};
-use crate::quantize::is_dequantized;
+use crate::quantize::existing::{computes_on_integers, is_dequantized};
 use lapidary_ir::{ElemType, Graph, NodeId, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +35,10 @@ pub(super) fn find(graph: &Graph, options: &WeightOptions) -> Found {
     let mut index: BTreeMap<ValueId, usize> = BTreeMap::new();
     for id in graph.topological_order() {
         let node = &graph[id];
+        if computes_on_integers(node) {
+            found.kept.push((id, "it is quantized already"));
+            continue;
+        }
         if !node.is_standard() || !options.includes(&node.op_type) {
             continue;
         }
