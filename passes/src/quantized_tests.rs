@@ -136,5 +136,10 @@ fn weights_that_are_integers_are_not_quantized_without_samples() {
     skipped 1: its weights are quantized already
     unchanged
     ");
-    assert_snapshot!(rewrite_unexecuted(&weights, &source), @"");
+    assert_snapshot!(rewrite_unexecuted(&weights, &source), @r"
+    quantize-weights: 0 rewrites
+    skipped 1: it is quantized already
+    skipped 1: its weights are quantized already
+    unchanged
+    ");
 }
