@@ -694,6 +694,37 @@ class Graph:
         shape = (1, 3, x.shape[2] - 1, x.shape[3] - 1)
         self.add("ConvInteger", [x, weight, *zero], shape, np.int32)
 
+    def op_quantized(self):
+        """Weights or what is computed, quantized and dequantized, maybe twice, maybe limited between."""
+        if self.opset < 13:
+            return None
+        if self.chance(0.5):
+            x = self.constant(self.numbers(np.float32, self.random_shape(self.rng.randint(1, 3)), -70, 70))
+        else:
+            x = self.pick((np.float32,), low=1, exact=True)
+        if x is None or (x.constant and not x.rank):
+            return None
+        axis = self.rng.randrange(x.rank)
+        whole = self.chance(0.5) or not x.constant or x.shape[axis] == 0
+        shape = self.rng.choice([(), (1,)]) if whole else (x.shape[axis],)
+        dtype = self.rng.choice([np.int8, np.uint8])
+
+        def parameters():
+            scale = np.asarray(self.data.choice([0.25, 0.5, 1.0, 0.3], shape), np.float32)
+            zero = np.asarray(self.data.integers(0, 4, shape), dtype)
+            return [self.constant(scale, plain=True), self.constant(zero, plain=True)]
+
+        along = {} if whole else {"axis": self.axis(axis, x.rank)}
+        known, y = parameters(), x
+        for turn in range(self.rng.choice([1, 1, 2])):
+            known = parameters() if turn and self.chance(0.4) else known
+            y = self.add("QuantizeLinear", [y, *known], x.shape, dtype, exact=False, **along)
+            if self.chance(0.2):
+                bounds = [self.constant(np.array(bound, dtype), plain=True) for bound in (1, 100)]
+                y = self.add("Clip", [y, *bounds], x.shape, dtype, exact=False)
+            y = self.add("DequantizeLinear", [y, *known], x.shape, np.float32, exact=False, **along)
+        return y
+
     def op_pool(self):
         x = self.pick((np.float32, np.float32, np.float64), low=3, where=lambda v: 0 not in v.shape)
         if x is None:
@@ -1028,7 +1059,7 @@ class Graph:
         "transpose": 7, "expand": 6, "concat_split": 7, "slice": 6, "gather": 5, "pad": 4, "reduce": 5, "arg": 1, "softmax": 3,
         "normalization": 4, "conv": 18, "gemm": 9, "matmul": 8, "integer_conv": 1, "pool": 7, "resize": 4, "dropout": 4,
         "gelu": 4, "layer_normalization": 4, "hard_swish": 4, "attention": 2, "repeat": 8, "random": 1, "shape": 5,
-        "recurrent": 2, "sequence": 2, "if": 3, "loop": 2,
+        "recurrent": 2, "sequence": 2, "if": 3, "loop": 2, "quantized": 4,
     }
 
     def grow(self, count):

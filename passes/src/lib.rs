@@ -16,6 +16,8 @@ mod pass;
 pub mod pipeline;
 pub mod prune;
 pub mod quantize;
+#[cfg(test)]
+mod quantized_tests;
 mod slices;
 #[cfg(test)]
 mod testing;

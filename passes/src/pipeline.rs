@@ -2,19 +2,19 @@
 use crate::Pass;
 use crate::eliminate::{
     EliminateBroadcastExpand, EliminateCommonSubexpressions, EliminateConsecutiveCasts,
-    EliminateConsecutiveReshapes, EliminateConsecutiveTransposes, EliminateConstantIf,
-    EliminateConstantLoop, EliminateDeadNodes, EliminateDropout, EliminateDuplicateInitializers,
-    EliminateEinsum, EliminateIdempotent, EliminateIdentity, EliminateInvolutions,
-    EliminateNopArithmetic, EliminateNopCast, EliminateNopExpand, EliminateNopPad,
-    EliminateNopPool, EliminateNopReshape, EliminateNopResize, EliminateNopSlice,
-    EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit, EliminateTransposes,
-    EliminateUnusedFunctions, EliminateUnusedOutputs, EliminateUnusedSubgraphValues,
-    EliminateZeroBias, EliminateZeroInitialState,
+    EliminateConsecutiveQuantizations, EliminateConsecutiveReshapes,
+    EliminateConsecutiveTransposes, EliminateConstantIf, EliminateConstantLoop, EliminateDeadNodes,
+    EliminateDropout, EliminateDuplicateInitializers, EliminateEinsum, EliminateIdempotent,
+    EliminateIdentity, EliminateInvolutions, EliminateNopArithmetic, EliminateNopCast,
+    EliminateNopExpand, EliminateNopPad, EliminateNopPool, EliminateNopReshape, EliminateNopResize,
+    EliminateNopSlice, EliminateNopTranspose, EliminateSingleInput, EliminateSingleSplit,
+    EliminateTransposes, EliminateUnusedFunctions, EliminateUnusedOutputs,
+    EliminateUnusedSubgraphValues, EliminateZeroBias, EliminateZeroInitialState,
 };
 use crate::fold::{
     FoldCastLike, FoldConstantNodes, FoldConstantSlice, FoldConstants, FoldExpandShape,
-    FoldGatherNd, FoldKnownElements, FoldReshapeShape, FoldSequenceAt, FoldShapeSource,
-    FoldShapeVector,
+    FoldGatherNd, FoldKnownElements, FoldQuantizedConstant, FoldReshapeShape, FoldScalarScale,
+    FoldSequenceAt, FoldShapeSource, FoldShapeVector,
 };
 use crate::fuse::{
     FuseAffineBatchNormalization, FuseAffineConv, FuseAffineConvTranspose, FuseAffineGemm,
@@ -74,10 +74,14 @@ pub const OPTIMIZE: &[&dyn Pass] = &[
     &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    &EliminateConsecutiveQuantizations {},
     &EliminateZeroBias {},
     // Products of matrices are what fusions look for.
     &EliminateEinsum {},
     &EliminateZeroInitialState {},
+    // Weights of quantization-aware training are integers before anything looks for floats.
+    &FoldScalarScale {},
+    &FoldQuantizedConstant {},
     &FoldConstants {},
     // Fusions read weights that folding may just have computed.
     &FuseConvBatchNormalization {},

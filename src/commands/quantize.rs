@@ -6,7 +6,7 @@ use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::Context;
 use lapidary::passes::quantize::refine::Refined;
-use lapidary::passes::quantize::{Calibration, CalibrationStatistics, Prediction, QuantizeOptions};
+use lapidary::passes::quantize::{Calibration, Prediction, QuantizeOptions, is_quantized};
 use lapidary::{Cost, Dataset, Error, RANKING_SAMPLES, Reference};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum Source {
     File(PathBuf),
     Samples(Dataset),
+    /// Nothing is observed: the model is quantized already.
+    Nothing,
 }
 
 pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
@@ -46,7 +48,7 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let statistics = source.statistics(&model)?;
+    let calibration = source.calibration(&model)?;
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
@@ -56,7 +58,6 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         Source::Samples(data) if !options.no_refine => Some(data),
         _ => None,
     };
-    let calibration = (&statistics).into();
     let quantizing = Quantizing { model: &model, calibration: &calibration, refined_on };
     let Found { mut model, refined, float, trials } = match (&reference, &ranking) {
         (Some(all), Some(ranking)) => {
@@ -155,6 +156,9 @@ impl Source {
     ) -> Result<(Self, Option<Dataset>), Error> {
         Ok(match file {
             Some(path) => (Self::File(path.to_owned()), data.read_test(original, test)?),
+            None if data.data.is_none() && is_quantized(&original.graph) => {
+                (Self::Nothing, data.read_test(original, test)?)
+            }
             None => {
                 let (data, test) = data.read_with_test(original, test, "calibration")?;
                 (Self::Samples(data), Some(test))
@@ -162,8 +166,8 @@ impl Source {
         })
     }
 
-    /// The statistics of the model.
-    pub(super) fn statistics(&self, model: &Model) -> Result<CalibrationStatistics, Error> {
+    /// What is known of the values of the model.
+    pub(super) fn calibration(&self, model: &Model) -> Result<Calibration, Error> {
         match self {
             Self::File(path) => {
                 let statistics = lapidary::read_calibration(path)?;
@@ -172,12 +176,14 @@ impl Source {
                     path: path.clone(),
                     source: Box::new(source),
                 })?;
-                Ok(statistics)
+                Ok(Calibration::from(&statistics))
             }
             Self::Samples(data) => {
                 let progress = Progress::samples("calibrating", data.len());
-                lapidary::calibrate(model, data, (0..data.len()).inspect(|_| progress.advance()))
+                let samples = (0..data.len()).inspect(|_| progress.advance());
+                Ok(Calibration::from(&lapidary::calibrate(model, data, samples)?))
             }
+            Self::Nothing => Ok(Calibration::EMPTY),
         }
     }
 }

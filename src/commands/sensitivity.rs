@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Sensitivity, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
     }
     let settings = QuantizeOptions { method: options.method, ..options.integers.settings() };
-    let calibration = (&source.statistics(&model)?).into();
+    let calibration = source.calibration(&model)?;
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;

@@ -11,3 +11,4 @@ mod mixed_precision;
 mod models;
 mod program;
 mod qoperator;
+mod quantized;

@@ -2,7 +2,7 @@
 use super::float_type::FloatOptions;
 use super::half::rounded;
 use super::precision::{has_half, reads_any_type, stays_float};
-use crate::quantize::{Outcome, StoredWeight};
+use crate::quantize::{Existing, Outcome, StoredWeight};
 use lapidary_ir::{
     AttributeValue, ElemType, Graph, NewNode, Node, NodeId, Operand, Patch, Port, Tensor, Use,
     ValueId,
@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Casting<'a> {
     graph: &'a Graph,
     options: &'a FloatOptions,
+    existing: Existing,
     /// Nodes that compute in 16 bits.
     half: BTreeSet<NodeId>,
     /// Values as another operand than themselves, by type.
@@ -24,15 +25,16 @@ pub(super) struct Casting<'a> {
 impl<'a> Casting<'a> {
     /// Decides which nodes compute in 16 bits.
     pub(super) fn new(graph: &'a Graph, options: &'a FloatOptions) -> Self {
+        let order = graph.topological_order();
         let mut casting = Self {
             graph,
             options,
+            existing: Existing::new(graph, &order),
             half: BTreeSet::new(),
             operands: BTreeMap::new(),
             patch: Patch::default(),
             outcome: Outcome::default(),
         };
-        let order = graph.topological_order();
         for &id in &order {
             if !casting.concerns(id) {
                 continue;
@@ -73,6 +75,9 @@ impl<'a> Casting<'a> {
             || blocked(&self.options.block_ops, &node.op_type)
         {
             return Some("blocked");
+        }
+        if self.existing.contains(id) {
+            return Some("it is quantized already");
         }
         if node.has_subgraph() {
             return Some("its subgraphs stay in single precision");

@@ -171,6 +171,40 @@ mod tests {
     ";
 
     #[test]
+    fn what_is_quantized_stays_so() {
+        let source = "
+            g (float[1,2] x) => (float[1,2] y)
+            <float s = {0.5}, uint8 z = {128}, int8[2,2] w = {1, 2, 3, 4}, float[2] b = {1, 2}>
+            {
+                q = QuantizeLinear(x, s, z)
+                d = DequantizeLinear(q, s, z)
+                k = DequantizeLinear(w, s)
+                g = Gemm(d, k, b)
+                p = QuantizeLinear(g, s, z)
+                e = DequantizeLinear(p, s, z)
+                y = Tanh(e)
+            }
+        ";
+        assert_snapshot!(rewrite_unexecuted(&pass(), source), @r"
+        convert-float-type: 1 rewrites
+        skipped 6: it is quantized already
+        g (float[1,2] x) => (float[1,2] y)
+        <float s = {0.5}, uint8 z = {128}, int8[2,2] w = {1, 2, 3, 4}, float[2] b = {1, 2}>
+        {
+            q = QuantizeLinear(x, s, z)
+            d = DequantizeLinear(q, s, z)
+            k = DequantizeLinear(w, s)
+            g = Gemm(d, k, b)
+            p = QuantizeLinear(g, s, z)
+            e = DequantizeLinear(p, s, z)
+            e_float16 = Cast <to = 10> (e)
+            y_float16 = Tanh(e_float16)
+            y = Cast <to = 1> (y_float16)
+        }
+        ");
+    }
+
+    #[test]
     fn casts_stand_at_the_interface_and_around_what_stays() {
         assert_snapshot!(rewrite_unexecuted(&pass(), SOURCE), @r"
         convert-float-type: 2 rewrites

@@ -50,10 +50,12 @@ fn eliminate(graph: &mut Graph, context: &mut Context) -> Result<bool, PassError
     let mut changed = false;
     // Inputs come before their readers, so one sweep finds chains of equal nodes.
     for id in graph.topological_order() {
-        if !is_function(graph, id) {
+        // What nobody reads is deleted together with what it was merged with.
+        if graph.get_node(id).is_none() || !is_function(graph, id) {
             continue;
         }
         let candidates = kept.entry(digest(&graph[id])).or_default();
+        candidates.retain(|&candidate| graph.get_node(candidate).is_some());
         let same = |&&candidate: &&NodeId| is_same(&graph[candidate], &graph[id]);
         let Some(&first) = candidates.iter().find(same) else {
             candidates.push(id);
@@ -164,6 +166,27 @@ mod tests {
     use super::EliminateCommonSubexpressions;
     use crate::testing::{rewrite, rewrite_unexecuted};
     use insta::assert_snapshot;
+
+    #[test]
+    fn merges_what_nobody_reads() {
+        assert_snapshot!(rewrite(&EliminateCommonSubexpressions {}, "
+            g (float[1,3] x) => (float[1,3] y)
+            {
+                a = Abs(x)
+                b = Neg(a)
+                c = Neg(a)
+                d = Abs(x)
+                y = Relu(x)
+            }
+        "), @r"
+        eliminate-common-subexpressions: 1 rewrites
+        g (float[1,3] x) => (float[1,3] y)
+        {
+            d = Abs(x)
+            y = Relu(x)
+        }
+        ");
+    }
 
     #[test]
     fn merges_chains_of_equal_nodes() {

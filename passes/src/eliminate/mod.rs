@@ -2,6 +2,7 @@
 mod broadcast_expand;
 mod common_subexpressions;
 mod consecutive_casts;
+mod consecutive_quantizations;
 mod consecutive_reshapes;
 mod consecutive_transposes;
 mod constant_if;
@@ -35,6 +36,7 @@ mod zero_initial_state;
 pub use broadcast_expand::EliminateBroadcastExpand;
 pub use common_subexpressions::EliminateCommonSubexpressions;
 pub use consecutive_casts::EliminateConsecutiveCasts;
+pub use consecutive_quantizations::EliminateConsecutiveQuantizations;
 pub use consecutive_reshapes::EliminateConsecutiveReshapes;
 pub use consecutive_transposes::EliminateConsecutiveTransposes;
 pub use constant_if::EliminateConstantIf;
@@ -96,6 +98,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &EliminateTransposes {},
     &EliminateConsecutiveReshapes {},
     &EliminateConsecutiveCasts {},
+    &EliminateConsecutiveQuantizations {},
     &EliminateZeroBias {},
     &EliminateZeroInitialState {},
     &EliminateDuplicateInitializers {},

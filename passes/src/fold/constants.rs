@@ -12,7 +12,8 @@ crate::pass! {
     /// reads become initializers. The sizes are known before anything runs: what would make
     /// the model larger than the growth budget allows stays as it is. So do random operators,
     /// operators outside ONNX's own domain, nodes with subgraphs, what depends on an initializer
-    /// that is also an input, and `DequantizeLinear`, which keeps quantized weights small.
+    /// that is also an input, and `DequantizeLinear`, which keeps quantized weights small;
+    /// `QuantizeLinear` is left to `fold-quantized-constant`.
     ///
     /// ```onnx
     /// g (float[1,3] x) => (float[1,3] y)

@@ -6,8 +6,10 @@ mod constants;
 mod expand_shape;
 mod gather_nd;
 mod known_elements;
+mod quantized_constant;
 mod region;
 mod reshape_shape;
+mod scalar_scale;
 mod sequence_at;
 mod shape_source;
 mod shape_vector;
@@ -19,7 +21,9 @@ pub use constants::FoldConstants;
 pub use expand_shape::FoldExpandShape;
 pub use gather_nd::FoldGatherNd;
 pub use known_elements::FoldKnownElements;
+pub use quantized_constant::FoldQuantizedConstant;
 pub use reshape_shape::FoldReshapeShape;
+pub use scalar_scale::FoldScalarScale;
 pub use sequence_at::FoldSequenceAt;
 pub use shape_source::FoldShapeSource;
 pub use shape_vector::FoldShapeVector;
@@ -38,5 +42,7 @@ pub const PASSES: &[&dyn Pass] = &[
     &FoldGatherNd {},
     &FoldConstantSlice {},
     &FoldSequenceAt {},
+    &FoldScalarScale {},
+    &FoldQuantizedConstant {},
     &FoldConstants {},
 ];

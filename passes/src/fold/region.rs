@@ -160,8 +160,9 @@ fn is_evaluable(graph: &Graph, id: NodeId) -> bool {
     node.is_standard()
         && !schema::is_random(&node.op_type)
         && schema::operator(&node.op_type).is_some()
-        // Quantized weights stay quantized.
+        // Quantized weights stay quantized, and become so by the definition alone.
         && node.op_type != "DequantizeLinear"
+        && node.op_type != "QuantizeLinear"
         && node.op_type != "Dropout"
         && node.subgraphs().next().is_none()
         && node.outputs().iter().flatten().all(|&output| !graph.value(output).is_output())

@@ -2,6 +2,7 @@
 use super::affine::{self, Affine, Channels};
 use super::wiring::Wiring;
 use super::{padding, weights};
+use crate::quantize::is_dequantized;
 use crate::{OrSkip, Skip, require};
 use lapidary_ir::{Constant, Graph, NewNode, NodeId, Operand, Patch, Tensor, ValueId};
 
@@ -40,7 +41,12 @@ impl<'a> Linear<'a> {
         if !node.is(op_type) {
             return Err(Skip::NoMatch);
         }
-        let weight = constant(graph, id, 1).or_no_match()?;
+        let Some(weight) = constant(graph, id, 1) else {
+            // Scales belong to the integers they were chosen for.
+            let quantized = node.input(1).is_some_and(|weight| is_dequantized(graph, weight));
+            require(!quantized, "the weights are quantized")?;
+            return Err(Skip::NoMatch);
+        };
         let bias = node.input(2).map(|_| constant(graph, id, 2).or_no_match()).transpose()?;
         if matches!(op_type, "Gemm" | "MatMul") {
             require(graph.opset() >= 7, "Gemm broadcasts its bias from opset 7 on")?;

@@ -2,10 +2,12 @@
 //!
 //! Along the axis of a weight that makes channels, a channel has the norm of its slice, divided by
 //! the mean of these norms, so that layers of different magnitude count alike. A channel made by
-//! several weights has the sum.
+//! several weights has the sum. Integers count as the numbers they stand for.
 use super::analysis::{Analysis, Group};
+use super::elements::Axis;
 use super::propagate::constant;
-use lapidary_ir::{Graph, Tensor};
+use crate::slices::position;
+use lapidary_ir::{Graph, Tensor, ValueId};
 use rustc_hash::FxHashMap;
 
 /// How a slice of a weight is measured.
@@ -58,7 +60,10 @@ fn of_group(graph: &Graph, analysis: &Analysis, group: &Group, norm: Norm) -> Ve
         let Some(source) = analysis.source_axis(graph, *place) else { continue };
         let tensor = constant(graph, source.value);
         let norms = tensor.and_then(|tensor| norm.of_slices(&tensor, source.axis));
-        let Some(norms) = norms else { continue };
+        let Some(mut norms) = norms else { continue };
+        if let Some(steps) = steps(graph, place.value, source) {
+            norms.iter_mut().zip(steps).for_each(|(norm, step)| *norm *= f64::from(step.abs()));
+        }
         let mean = norms.iter().sum::<f64>() / norms.len() as f64;
         if mean > 0.0 {
             for (owner, norm) in owners.iter().zip(norms) {
@@ -69,4 +74,52 @@ fn of_group(graph: &Graph, analysis: &Analysis, group: &Group, norm: Norm) -> Ve
         }
     }
     scores
+}
+
+/// The distance of neighbouring numbers in each slice of constant integers that `weight` is restored from; none where it is
+/// the same for all.
+fn steps(graph: &Graph, mut weight: ValueId, source: Axis) -> Option<Vec<f32>> {
+    while weight != source.value {
+        let node = &graph[graph.producer(weight)?];
+        weight = node.input(0)?;
+        if node.is("DequantizeLinear") && weight == source.value {
+            let scales = constant(graph, node.input(1)?)?.to_f32()?;
+            let rank = graph.value(weight).shape()?.len();
+            let axis = position(node.int("axis").unwrap_or(1), rank)?;
+            let blocks = node.int("block_size").unwrap_or(0) != 0;
+            return (axis == source.axis && !blocks && scales.len() > 1).then_some(scales);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::parse;
+
+    /// The scores of the channels of the first of two convolutions.
+    fn scores(weights: &str, restored: &str) -> Vec<f64> {
+        let source = format!(
+            "g (float[1,1,4,4] x) => (float[1,1,4,4] y)
+            <{weights}, float[1,2,1,1] v = {{1, 1}}>
+            {{ {restored} a = Conv(x, w) r = Relu(a) y = Conv(r, v) }}"
+        );
+        let mut model = parse(&source);
+        model.graph.infer();
+        let analysis = Analysis::of(&model.graph);
+        importance(&model.graph, &analysis, Norm::L2).remove(0)
+    }
+
+    #[test]
+    fn integers_count_in_steps_of_their_scales() {
+        let float = scores("float[2,1,1,1] w = {3, -1}", "");
+        assert_eq!(float, [1.5, 0.5]);
+        let integers = "int8[2,1,1,1] q = {100, -100}, float[2] s = {0.03, 0.01}";
+        let found = scores(integers, "w = DequantizeLinear <axis = 0> (q, s)");
+        let near = found.iter().zip(&float).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near, "{found:?}");
+        let one = "int8[2,1,1,1] q = {3, -1}, float s = {0.5}";
+        assert_eq!(scores(one, "w = DequantizeLinear(q, s)"), float);
+    }
 }

@@ -5,7 +5,8 @@ use super::static_qdq::QuantizeStaticQdq;
 use super::weight::{
     integers, quantize_bias, quantize_operand, quantize_weights, stored, zero_weights,
 };
-use crate::PassError;
+use crate::eliminate::EliminateConsecutiveQuantizations;
+use crate::{Context, PassError, driver};
 use lapidary_ir::{Graph, Model, NewNode, NodeId, Operand, Patch, Port, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ impl QuantizationPlan {
     /// Inserts `QuantizeLinear` and `DequantizeLinear` and stores weights and biases as integers.
     ///
     /// A quantized value keeps its name on the dequantized side, where every reader and the caller of the
-    /// model find it; what its producer computes is called `…_float`.
+    /// model find it; what its producer computes is called `…_float`. What is quantized already stays as it is.
     ///
     /// # Errors
     /// When the plan was made for another graph.
@@ -24,6 +25,12 @@ impl QuantizationPlan {
         let patch = self.activations(graph);
         apply(graph, patch)?;
         graph.infer();
+        // A value that some read quantized before has its new pair in front of the one it had.
+        if self.quantized_already().next().is_some() {
+            let rule = EliminateConsecutiveQuantizations {};
+            driver::run_rules(&[&rule], model, &mut Context::default())?;
+            model.graph.infer();
+        }
         Ok(())
     }
 
@@ -94,7 +101,8 @@ impl QuantizationPlan {
         let mut pairs = Pairs { parameters: BTreeMap::new(), names: NodeNames::new(graph) };
         let mut remade: BTreeSet<NodeId> = BTreeSet::new();
         let mut inputs: BTreeMap<ValueId, Operand> = BTreeMap::new();
-        for value in &self.values {
+        let missing = || self.values.iter().filter(|value| !value.present);
+        for value in missing() {
             let Some(id) = graph.find(&value.name) else { continue };
             match graph.producer(id) {
                 Some(producer) => {
@@ -115,7 +123,7 @@ impl QuantizationPlan {
             }
         }
         let by_name: BTreeMap<&str, &ValueQuantization> =
-            self.values.iter().map(|value| (value.name.as_str(), value)).collect();
+            missing().map(|value| (value.name.as_str(), value)).collect();
         for id in graph.topological_order().into_iter().filter(|id| remade.contains(id)) {
             remake(&mut patch, &mut pairs, graph, id, &inputs, &by_name);
         }

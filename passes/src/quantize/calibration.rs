@@ -81,6 +81,12 @@ impl Calibration {
         Ok(Self::from(&CalibrationStatistics::collect(model, samples)?))
     }
 
+    /// Whether nothing is known of any value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Gives a value another range, whatever the method.
     pub(super) fn set(&mut self, value: &str, range: Range) {
         self.values.insert(value.to_owned(), Known::Range(range));

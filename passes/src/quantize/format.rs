@@ -20,6 +20,15 @@ pub enum IntegerType {
 }
 
 impl IntegerType {
+    const ALL: [Self; 6] =
+        [Self::Uint8, Self::Int8, Self::Uint16, Self::Int16, Self::Uint4, Self::Int4];
+
+    /// The integers of a type of tensors, if it is one of these.
+    #[must_use]
+    pub fn of(elem_type: ElemType) -> Option<Self> {
+        Self::ALL.into_iter().find(|integer| integer.elem_type() == elem_type)
+    }
+
     /// The type of tensors of these integers.
     #[must_use]
     pub fn elem_type(self) -> ElemType {
@@ -133,9 +142,11 @@ mod tests {
     #[test]
     fn the_element_type_has_as_many_bits() {
         use IntegerType::{Int4, Int8, Int16, Uint4, Uint8, Uint16};
+        assert_eq!(IntegerType::of(ElemType::INT32), None);
         for integer in [Uint8, Int8, Uint16, Int16, Uint4, Int4] {
             assert_eq!(integer.elem_type().bits(), Some(u64::from(integer.bits())));
             assert_eq!(integer.to_string().starts_with("int"), integer.is_signed());
+            assert_eq!(IntegerType::of(integer.elem_type()), Some(integer));
         }
     }
 }

@@ -12,6 +12,7 @@ mod calibration_file;
 mod calibration_statistics;
 mod census;
 pub mod dynamic;
+mod existing;
 mod fingerprint;
 mod format;
 mod matrix;
@@ -40,6 +41,8 @@ pub use calibration_file::{
 };
 pub use calibration_statistics::CalibrationStatistics;
 pub use census::{Census, QuantizedActivation, QuantizedConstant};
+pub use existing::is_quantized;
+pub(crate) use existing::{Existing, is_dequantized};
 pub use fingerprint::Fingerprint;
 pub use format::{IntegerFormat, IntegerType};
 pub use outcome::{NodeOutcome, Outcome, StoredWeight, nmse};

@@ -1,5 +1,6 @@
 //! What becomes integers, decided before anything is changed.
 use super::calibration::Calibration;
+use super::existing::ALREADY;
 use super::format::IntegerType;
 use super::planner::Planner;
 use super::range::Parameters;
@@ -25,7 +26,8 @@ pub struct QuantizationPlan {
     pub target: Target,
     /// Every node of the main graph, in topological order.
     pub nodes: Vec<NodePlacement>,
-    /// The values that are quantized and dequantized once where they are made.
+    /// The values operators on integers read or write: they are quantized and dequantized once where they are made, unless
+    /// they are already.
     pub values: Vec<ValueQuantization>,
     /// The constants stored as `int8`.
     pub weights: Vec<WeightQuantization>,
@@ -67,6 +69,8 @@ pub struct ValueQuantization {
     pub max: f32,
     /// The value whose scale and zero point it shares.
     pub shares: Option<String>,
+    /// Whether all who read it read it quantized already, so that nothing is left to do.
+    pub present: bool,
 }
 
 /// How weights are quantized: symmetric, with a scale per channel or one for all.
@@ -152,10 +156,15 @@ impl QuantizationPlan {
         Self { nodes, ..Self::default() }
     }
 
-    /// Whether nothing becomes integers.
+    /// Whether no operator comes to run on integers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.weights.is_empty()
+        self.values.iter().all(|value| value.present) && self.weights.is_empty()
+    }
+
+    /// The nodes that are quantized already and stay as they are.
+    pub fn quantized_already(&self) -> impl Iterator<Item = &NodePlacement> {
+        self.nodes.iter().filter(|node| node.is_quantized_already())
     }
 
     /// The nodes that run on integers.
@@ -180,17 +189,7 @@ pub(super) fn needs(options: &QuantizeOptions) -> (&'static str, i64, i64) {
 /// Why a graph as a whole stays as it is.
 fn refusal(graph: &Graph, options: &QuantizeOptions) -> Option<String> {
     let (opset, (what, needed, _)) = (graph.opset(), needs(options));
-    if opset < needed {
-        return Some(format!("{what} needs opset {needed}, the model has {opset}"));
-    }
-    let quantized = graph.nodes().any(|(_, node)| {
-        let op_type = node.op_type.as_str();
-        op_type.ends_with("QuantizeLinear")
-            || op_type.ends_with("DequantizeLinear")
-            || op_type.starts_with("QLinear")
-            || op_type.ends_with("Integer")
-    });
-    quantized.then(|| "the model is already quantized".to_owned())
+    (opset < needed).then(|| format!("{what} needs opset {needed}, the model has {opset}"))
 }
 
 impl NodePlacement {
@@ -203,20 +202,35 @@ impl NodePlacement {
             reason: reason.map(str::to_owned),
         }
     }
+
+    /// Whether it is left alone since it is quantized already; its reason may say more.
+    #[must_use]
+    pub fn is_quantized_already(&self) -> bool {
+        self.reason.as_ref().is_some_and(|reason| reason.starts_with(ALREADY))
+    }
 }
 
 impl fmt::Display for QuantizationPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} of {} nodes run on integers", self.integer_nodes(), self.nodes.len())?;
-        for NodePlacement { node, op_type, integer: _, reason } in &self.nodes {
+        for placement in &self.nodes {
+            let NodePlacement { node, op_type, integer: _, reason } = placement;
             match reason {
                 None => writeln!(f, "  {op_type} `{node}`: integer")?,
+                Some(reason) if placement.is_quantized_already() => {
+                    writeln!(f, "  {op_type} `{node}`: {reason}")?;
+                }
                 Some(reason) => writeln!(f, "  {op_type} `{node}`: float, {reason}")?,
             }
         }
         for value in &self.values {
-            let ValueQuantization { name, elem_type, scale, zero_point, min, max, shares } = value;
+            let ValueQuantization { name, elem_type, scale, zero_point, min, max, shares, present } =
+                value;
             write!(f, "value `{name}`: {elem_type}, ")?;
+            if *present {
+                writeln!(f, "scale {scale}, zero point {zero_point}, {ALREADY}")?;
+                continue;
+            }
             match shares {
                 Some(origin) => writeln!(f, "scale and zero point of `{origin}`")?,
                 None => {

@@ -102,6 +102,11 @@ pub(super) fn least_weight_scale(bias: f32, input_scale: f32) -> f32 {
     for_bias.max(for_product) as f32
 }
 
+/// Whether a bias can be an integer of 32 bits in steps of a normal `scale`: |b| ≤ scale · 2³⁰.
+pub(super) fn fits_bias(bias: f32, scale: f32) -> bool {
+    scale.is_normal() && f64::from(bias.abs()) <= f64::from(scale) * BIAS_STEPS
+}
+
 /// The channels along `axis`, and how many numbers in a row are of one of them.
 fn blocks(weights: &Tensor, axis: Option<usize>) -> Option<(usize, usize)> {
     let Some(axis) = axis else { return Some((1, weights.len().max(1))) };
@@ -247,6 +252,13 @@ mod tests {
             assert!(scale.is_normal(), "{bias} and {input_scale} give {scale}");
             assert!((bias / scale).abs() <= 1.001 * (1u32 << 30) as f32);
         }
+    }
+
+    #[test]
+    fn a_bias_fits_up_to_half_of_the_integers() {
+        assert!(fits_bias((1u32 << 30) as f32, 1.0) && fits_bias(0.0, 1.0));
+        assert!(!fits_bias((1u32 << 31) as f32, 1.0) && !fits_bias(f32::NAN, 1.0));
+        assert!(!fits_bias(0.0, 1e-40));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which nodes can be computed in integers, and why others can't.
 use super::DynamicOptions;
+use crate::quantize::existing::{computes_on_integers, is_dequantized};
 use lapidary_ir::{ElemType, Graph, NodeId, Tensor, ValueId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub(super) fn find(graph: &Graph, options: &DynamicOptions) -> Vec<(NodeId, Resu
         let is_lookup = node.is("Gather") || node.is("Slice");
         let op_type = if is_lookup { "Gather" } else { node.op_type.as_str() };
         let included = node.is_standard() && options.includes(op_type);
-        included && (!is_lookup || reads_numbers(graph, *id))
+        computes_on_integers(node) || included && (!is_lookup || reads_numbers(graph, *id))
     };
     let nodes: Vec<NodeId> = graph.topological_order().into_iter().filter(asked).collect();
     let mut found: Vec<_> = nodes.into_iter().map(|id| (id, site(graph, id, options))).collect();
@@ -83,6 +84,9 @@ fn reads_numbers(graph: &Graph, id: NodeId) -> bool {
 
 fn site(graph: &Graph, id: NodeId, options: &DynamicOptions) -> Result<Site, Reason> {
     let node = &graph[id];
+    if computes_on_integers(node) {
+        return Err("it is quantized already");
+    }
     if options.exclude.iter().any(|name| name == node.label(graph)) {
         return Err("excluded");
     }
@@ -183,8 +187,12 @@ fn weights(graph: &Graph, id: NodeId, slot: usize, rank: usize) -> Result<Weight
 
 fn any_rank(graph: &Graph, id: NodeId, slot: usize) -> Result<Weights, Reason> {
     let constant = |value: ValueId| Some(Weights { value, tensor: graph.constant(value)?.clone() });
-    let Some(weights) = graph[id].input(slot).and_then(constant) else {
-        return Err("its weights are no constant");
+    let read = graph[id].input(slot);
+    let Some(weights) = read.and_then(constant) else {
+        return Err(match read.is_some_and(|read| is_dequantized(graph, read)) {
+            true => "its weights are quantized already",
+            false => "its weights are no constant",
+        });
     };
     if weights.tensor.elem_type() != ElemType::FLOAT {
         return Err("its weights are not of type float");

@@ -1,4 +1,5 @@
 //! Pairs before what is read: an operator runs on integers when what it reads is quantized, whatever it writes.
+use super::super::existing::is_product;
 use super::super::placement::{Support, activations};
 use super::super::target::Target;
 use super::{Planner, Reason};
@@ -108,8 +109,9 @@ impl Planner<'_> {
 
     /// Whether a product on integers computes a value, behind its limits if there are any.
     fn is_made_by_product(&self, value: ValueId) -> bool {
-        let Some(maker) = self.graph.producer(value) else { return false };
+        let Some(maker) = self.maker(value) else { return false };
         match self.support(maker) {
+            _ if self.existing.contains(maker) => is_product(&self.graph[maker]),
             _ if !self.is_integer(maker) => false,
             Support::Product(_) => true,
             Support::Limits(_) => {
@@ -122,7 +124,8 @@ impl Planner<'_> {
     }
 
     fn feeds_product(&self, value: ValueId) -> bool {
+        let is_quantized = self.existing.is_quantized(self.graph, value);
         let mut readers = self.graph.consumers(value);
-        readers.any(|reader| self.is_integer(reader) && self.is_product(reader))
+        is_quantized || readers.any(|reader| self.is_integer(reader) && self.is_product(reader))
     }
 }

@@ -83,7 +83,7 @@ impl Planner<'_> {
         readers.into_iter().filter_map(constant).collect()
     }
 
-    fn reader(&self, id: NodeId, slot: usize) -> Reader {
+    pub(super) fn reader(&self, id: NodeId, slot: usize) -> Reader {
         let output = self.graph[id].outputs().iter().flatten().next();
         let output = output.map_or("", |&output| self.graph.value(output).name());
         Reader { output: output.to_owned(), slot }

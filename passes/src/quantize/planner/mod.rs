@@ -4,6 +4,9 @@
 //! computed and before what is read; [`sharing`] which values have one scale. What is left becomes the plan.
 mod before;
 mod constants;
+mod existing;
+#[cfg(test)]
+mod existing_tests;
 mod settle;
 mod sharing;
 #[cfg(test)]
@@ -12,6 +15,7 @@ mod target_tests;
 mod tests;
 
 use super::calibration::Calibration;
+use super::existing::{ALREADY, Existing};
 use super::format::IntegerFormat;
 use super::placement::{Product, Support, activations, support};
 use super::plan::{NodePlacement, QuantizationPlan, ValueQuantization};
@@ -36,6 +40,7 @@ pub(super) struct Planner<'a> {
     weights: WeightFormat,
     bias: BiasForm,
     order: Vec<NodeId>,
+    existing: Existing,
     /// By node.
     support: Vec<Support>,
     /// By node: why it stays in floating point.
@@ -61,17 +66,25 @@ impl<'a> Planner<'a> {
             method: options.method,
             weights: options.weights,
             bias: options.bias.unwrap_or(profile.bias),
+            existing: Existing::new(graph, &order),
             order,
             support: vec![Support::Float(Reason::Borrowed("")); bound],
             float: vec![None; bound],
             limiter: vec![None; bound],
         };
         let excluded = options.excluded(graph, &planner.order);
+        // Without samples, what is quantized already is completed and nothing else is done.
+        let complete = calibration.is_empty() && !planner.existing.is_empty();
         for id in planner.order.clone() {
+            if planner.existing.contains(id) {
+                planner.float[id.index()] = Some(planner.already(id, excluded.contains(&id)));
+                continue;
+            }
             let found = support(graph, id, options.target);
             planner.float[id.index()] = match &found {
                 _ if excluded.contains(&id) => Some("excluded".into()),
                 Support::Float(reason) => Some(reason.clone()),
+                _ if complete => Some("there are no samples to quantize it with".into()),
                 Support::Product(product) => planner.weightless(*product),
                 Support::Limits(_) => planner.join(id),
                 Support::Arithmetic { .. } | Support::Pool | Support::Movement => None,
@@ -146,7 +159,10 @@ impl<'a> Planner<'a> {
         let values = self.graph.inputs().iter().chain(made).copied();
         let values = values.filter(|&id| wanted[id.index()] && !self.graph.value(id).is_unused());
         let values = values.filter_map(|id| self.value(id)).collect();
-        let (weights, biases) = self.constants();
+        let (weights, mut biases) = self.constants();
+        let existing = |&&id: &&NodeId| self.float[id.index()].as_deref() == Some(ALREADY);
+        let existing = self.order.iter().filter(existing);
+        biases.extend(existing.filter_map(|&id| self.existing_bias(id).ok()?));
         let operands = self.constant_operands();
         let place =
             |&id: &NodeId| NodePlacement::new(self.graph, id, self.float[id.index()].as_deref());
@@ -193,6 +209,7 @@ impl<'a> Planner<'a> {
             min,
             max,
             shares,
+            present: self.existing.is_covered(self.graph, id),
         })
     }
 }

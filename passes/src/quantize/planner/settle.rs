@@ -32,11 +32,14 @@ impl Planner<'_> {
 
     /// Whether a node that runs on integers reads a value as an activation.
     fn is_wanted(&self, value: ValueId) -> bool {
-        self.graph.consumers(value).any(|reader| {
-            self.is_integer(reader)
-                && !matches!(self.support(reader), Support::Limits(_))
-                && activations(&self.graph[reader], self.support(reader)).any(|read| read == value)
-        })
+        let is_quantized = self.existing.is_quantized(self.graph, value);
+        is_quantized
+            || self.graph.consumers(value).any(|reader| {
+                self.is_integer(reader)
+                    && !matches!(self.support(reader), Support::Limits(_))
+                    && activations(&self.graph[reader], self.support(reader))
+                        .any(|read| read == value)
+            })
     }
 
     /// Why a node can't run on integers between its present neighbours.
@@ -50,10 +53,13 @@ impl Planner<'_> {
         if let Some(reason) = inputs.find_map(|value| self.unquantizable(value)) {
             return Some(reason);
         }
-        let on_integers = |value: ValueId| match self.graph.producer(value) {
-            Some(producer) => self.is_integer(producer),
-            None => self.graph.value(value).is_input(),
+        let on_integers = |value: ValueId| match self.maker(value) {
+            Some(producer) => self.is_integer(producer) || self.existing.contains(producer),
+            None => self.graph.value(value).is_input() || self.existing.parameters(value).is_some(),
         };
+        if let Some(reason) = self.moves_otherwise(id) {
+            return Some(reason);
+        }
         if self.mixes_heads(id) {
             return Some("its operands differ in range too much for one scale".into());
         }
@@ -116,8 +122,8 @@ impl Planner<'_> {
             readers.filter(|&reader| !self.is_product(reader)).collect::<Vec<_>>()
         };
         let mut worthwhile = self.reached(integers().filter(forced).collect(), readers);
-        let products = integers().filter(|&id| self.is_product(id));
-        worthwhile.extend(products);
+        let anchors = integers().filter(|&id| self.is_product(id) || self.is_next_to_existing(id));
+        worthwhile.extend(anchors);
         let makers = |id: NodeId| {
             let read = activations(&self.graph[id], self.support(id));
             read.filter_map(|value| self.graph.producer(value)).collect::<Vec<_>>()

@@ -72,6 +72,10 @@ impl Planner<'_> {
         if let [source] = sources[..] {
             return self.own_parameters(source);
         }
+        if let Some(&known) = sources.iter().find(|&&it| self.existing.parameters(it).is_some()) {
+            let known = self.graph.value(known).name();
+            return Err(format!("it is joined with `{known}`, which is quantized already").into());
+        }
         let mut widest = Range { min: 0.0, max: 0.0 };
         for &source in &sources {
             let Range { min, max } = self.range(source)?;
@@ -85,6 +89,9 @@ impl Planner<'_> {
     fn own_parameters(&self, source: ValueId) -> Result<Parameters, Reason> {
         let name = self.graph.value(source).name();
         let named = |error: &dyn std::fmt::Display| Reason::from(format!("`{name}` {error}"));
+        if let Some(found) = self.existing.parameters(source) {
+            return found.clone();
+        }
         if let Some(fixed) = self.fixed(source).filter(|_| !self.format.power_of_two) {
             return Ok(fixed.parameters(self.format));
         }

@@ -59,7 +59,10 @@ fn sums_end_convolutions(graph: &Graph, id: NodeId) -> Option<String> {
 
 /// Scales of activations of rank 1 keep some operators from becoming integer kernels.
 fn scales_are_scalars(graph: &Graph, id: NodeId) -> Option<String> {
-    let scale = (graph[id].op_type == "QuantizeLinear").then(|| graph[id].input(1)).flatten()?;
+    let node = &graph[id];
+    let activation = graph.constant(node.input(0)?).is_none();
+    let quantizes = node.op_type == "QuantizeLinear" && activation;
+    let scale = quantizes.then(|| node.input(1)).flatten()?;
     let rank = graph.ty(scale).rank()?;
     (rank != 0).then(|| format!("its scale is of rank {rank}, not a scalar"))
 }

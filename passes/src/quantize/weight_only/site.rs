@@ -1,5 +1,6 @@
 //! Which weights can be stored in few bits, and why others can't.
 use super::{WeightFormat, WeightOptions};
+use crate::quantize::existing::{computes_on_integers, is_dequantized};
 use lapidary_ir::{ElemType, Graph, NodeId, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,10 @@ pub(super) fn find(graph: &Graph, options: &WeightOptions) -> Found {
     let mut index: BTreeMap<ValueId, usize> = BTreeMap::new();
     for id in graph.topological_order() {
         let node = &graph[id];
+        if computes_on_integers(node) {
+            found.kept.push((id, "it is quantized already"));
+            continue;
+        }
         if !node.is_standard() || !options.includes(&node.op_type) {
             continue;
         }
@@ -88,7 +93,10 @@ fn weight(
     }
     let constant = |value: ValueId| Some((value, graph.constant(value)?.clone()));
     let Some((value, tensor)) = node.input(slot).and_then(constant) else {
-        return Err("its weights are no constant");
+        return Err(match node.input(slot).is_some_and(|read| is_dequantized(graph, read)) {
+            true => "its weights are quantized already",
+            false => "its weights are no constant",
+        });
     };
     if tensor.elem_type() != ElemType::FLOAT {
         return Err("its weights are not of type float");
