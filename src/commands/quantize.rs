@@ -5,6 +5,7 @@ use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::Context;
+use lapidary::passes::quantize::equalize::FloatSteps;
 use lapidary::passes::quantize::refine::Refined;
 use lapidary::passes::quantize::{Calibration, CalibrationStatistics, Prediction, QuantizeOptions};
 use lapidary::{Cost, Dataset, Error, RANKING_SAMPLES, Reference};
@@ -45,18 +46,36 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         road.step("optimize", &model)?;
     }
     let settings = QuantizeOptions { method: options.method, ..options.integers.settings() };
-    let statistics = source.statistics(&model)?;
+    let refined_on = match &source {
+        Source::Samples(data) if !options.no_refine => Some(data),
+        _ => None,
+    };
+    options.float.check(&source, refined_on.is_some())?;
+    let read = match &source {
+        Source::File(path) => Some(read_statistics(path, &model)?),
+        Source::Samples(_) => None,
+    };
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
-    let refined_on = match &source {
-        Source::Samples(data) if !options.no_refine => Some(data),
-        _ => None,
+    let made = options.float.steps();
+    let mut changes = Vec::new();
+    if let (true, Source::Samples(data)) = (made.any(), &source) {
+        let changing = Progress::start(format!("changing channels for {} samples", data.len()));
+        changes = lapidary::change_float(&mut model, data, &made, &settings)?;
+        drop(changing);
+        road.step("float", &model)?;
+    }
+    let statistics = match read {
+        Some(read) => read,
+        None => source.statistics(&model)?,
     };
     let calibration = (&statistics).into();
-    let quantizing = Quantizing { model: &model, calibration: &calibration, refined_on };
+    let corrected_by = options.float.corrects_biases().then_some(&original);
+    let quantizing =
+        Quantizing { model: &model, calibration: &calibration, refined_on, made, corrected_by };
     let Found { model, refined, float, trials } = match (&reference, &ranking) {
         (Some(all), Some(ranking)) => {
             let measures = Measures { all, ranking };
@@ -81,6 +100,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     }
     road.placement(plan, options.explain);
     road.expect(&Prediction::new(&model.graph, settings.target));
+    changes.extend(refined.changes.iter().cloned());
+    road.changes(&changes);
     road.refinement(&refined);
     if searching {
         road.search(trials, float);
@@ -108,15 +129,25 @@ pub(super) struct Quantizing<'a> {
     pub(super) calibration: &'a Calibration,
     /// The samples for refinement, if there is to be any.
     pub(super) refined_on: Option<&'a Dataset>,
+    /// What of it was changed already.
+    pub(super) made: FloatSteps,
+    /// The model whose normalizations correct biases, if they are to be corrected without samples.
+    pub(super) corrected_by: Option<&'a Model>,
 }
 
 impl Quantizing<'_> {
     /// The quantized model and how it came about.
     pub(super) fn run(&self, options: &QuantizeOptions) -> Result<(Model, Refined), Error> {
         let mut model = self.model.clone();
-        let refined = match self.refined_on {
-            Some(data) => lapidary::quantize_refined(&mut model, data, self.calibration, options)?,
-            None => {
+        let Self { calibration, made, .. } = self;
+        let refined = match (self.refined_on, self.corrected_by) {
+            (Some(data), _) => {
+                lapidary::quantize_refined(&mut model, data, calibration, options, made)?
+            }
+            (None, Some(original)) => {
+                lapidary::quantize_corrected(&mut model, original, calibration, options)?
+            }
+            (None, None) => {
                 let plan = lapidary::quantize_with(&mut model, self.calibration, options)?;
                 Refined::from(plan)
             }
@@ -159,19 +190,20 @@ impl Source {
     /// The statistics of the model.
     pub(super) fn statistics(&self, model: &Model) -> Result<CalibrationStatistics, Error> {
         match self {
-            Self::File(path) => {
-                let statistics = lapidary::read_calibration(path)?;
-                let checked = statistics.check(model);
-                checked.map_err(|source| Error::OtherModel {
-                    path: path.clone(),
-                    source: Box::new(source),
-                })?;
-                Ok(statistics)
-            }
+            Self::File(path) => read_statistics(path, model),
             Self::Samples(data) => {
                 let progress = Progress::samples("calibrating", data.len());
                 lapidary::calibrate(model, data, (0..data.len()).inspect(|_| progress.advance()))
             }
         }
     }
+}
+
+/// The statistics in a file, which have to be of this model.
+fn read_statistics(path: &Path, model: &Model) -> Result<CalibrationStatistics, Error> {
+    let statistics = lapidary::read_calibration(path)?;
+    let checked = statistics.check(model);
+    checked
+        .map_err(|source| Error::OtherModel { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(statistics)
 }
