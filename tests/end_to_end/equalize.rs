@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 const CONVOLUTIONS: &str = "fixtures/digits_mobilenetv2_unfused_op17.onnx";
 const TRANSFORMER: &str = "fixtures/digits_transformer_unfused_op17.onnx";
-const DATA: &str = "--data fixtures/digits_calib.npz --limit 40";
+const DATA: &str = "--data fixtures/digits_calib.npz --limit 20";
 
 fn run(line: &str, folder: &Path) -> Run {
     let part = |part: &str| part.replace("FOLDER", folder.to_str().unwrap());
@@ -40,7 +40,7 @@ fn a_changed_model_computes_the_same_until_it_is_quantized() {
     let float = steps.iter().find(|step| step["name"] == "float").unwrap();
     assert!(float["outputs"][0]["max_rel"].as_f64().unwrap() < 1e-4, "{float}");
     let text = run(&line, folder).succeeds().stdout;
-    assert!(text.contains("equalize: changed") && text.contains("left 1 alone"), "{text}");
+    assert!(text.contains("equalize: changed") && text.contains("alone: Add reads it"), "{text}");
 }
 
 #[test]
@@ -53,7 +53,6 @@ fn equalization_is_judged_where_channels_share_a_scale() {
         let steps = found["refinement"].as_array().unwrap().clone();
         steps.into_iter().find(|step| step["step"] == "equalize")
     };
-    assert!(tried("").is_none());
     assert!(tried("--per-tensor").is_some());
     assert!(tried("--per-tensor --equalize").is_none());
 }

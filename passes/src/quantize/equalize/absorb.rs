@@ -217,4 +217,33 @@ mod tests {
         p: the next Conv reads zeros around its input
         ");
     }
+
+    #[test]
+    fn what_can_take_no_bias_is_named() {
+        let found = absorbed(
+            "g (float[8,2] x) => (float[8,2] y)
+            <float[2,2] a = {0, 1, 0, 1}, float[2] b = {10, 0}, float[2,2] c = {2, 3, 4, 5},
+             float[2,2] d = {1, 2, 3, 4}, float low = {-1}, float[2] e = {1, 1}, float[2,2] f = {1, 2, 3, 4},
+             float[2] h = {3, 3}, float[2,2] i = {1, 2, 3, 4}>
+            {
+                p = Gemm(x, a, b)
+                q = Relu(p)
+                r = MatMul(q, c)
+                s = Relu(r)
+                t = Gemm(s, d, b)
+                u = Clip(t, low)
+                v = Gemm(u, f, e)
+                w = Relu(v)
+                k = Add(w, h)
+                y = Gemm(k, i)
+            }",
+        );
+        assert_snapshot!(found.report, @r"
+        t: Clip does not cut off at 0
+        r: it has no bias
+        v: something is added behind the Relu
+        p: the next MatMul takes no bias
+        ");
+        assert!(!found.is_changed);
+    }
 }

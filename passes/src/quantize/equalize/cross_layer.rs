@@ -243,6 +243,60 @@ mod tests {
     }
 
     #[test]
+    fn channels_are_followed_to_the_classifier() {
+        let found = equalized(
+            "g (float[1,2,2,2] x) => (float[1,2] y)
+            <float[2,1,1,1] a = {8, 1}, float[2] slope = {-1, 0.5}, float half = {0.5},
+             int64[2] shape = {1, -1}, float[2,2] c = {1, 2, -1, 4}>
+            {
+                p = Conv<group = 2>(x, a)
+                q = PRelu(p, slope)
+                r = AveragePool<kernel_shape = [2, 2]>(q)
+                s = GlobalAveragePool(r)
+                t = Mul(half, s)
+                u = Reshape(t, shape)
+                v = Transpose<perm = [1, 0]>(u)
+                w = Transpose<perm = [1, 0]>(v)
+                y = Gemm<transB = 1>(w, c)
+            }",
+        );
+        // r₁ = (8, 1), r₂ = (1, 4): s = (√8, 1/2).
+        assert_eq!((found.numbers("a")[1], found.numbers("c")[3]), (2.0, 2.0));
+        assert!((found.numbers("a")[0] - 8f32.sqrt()).abs() < 1e-6);
+        assert_snapshot!(found.report, @r"
+        p -> y
+        y: it is an output of the model
+        ");
+    }
+
+    #[test]
+    fn what_mixes_channels_is_named() {
+        let found = equalized(
+            "g (float[1,2,2,2] x) => (float[1,2] y, float[1,4,2] z)
+            <float[2,2,1,1] a = {8, 1, 1, 1}, float[2,2,1,1] b = {8, 1, 1, 1}, float[8,2] c = {1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7},
+             float[2] low = {0, 0}, int64[3] shape = {1, 4, 2}, float[2,2] d = {1, 2, 3, 4}, float[2,2] e = {1,2,3,4}>
+            {
+                p = Conv(x, a)
+                u = Flatten(p)
+                y = Gemm(u, c)
+                q = Conv(x, b)
+                v = Reshape(q, shape)
+                w = MatMul(v, d)
+                t = Add(w, low)
+                s = HardSigmoid(t)
+                z = MatMul(s, e)
+            }",
+        );
+        assert_snapshot!(found.report, @r"
+        p: Flatten mixes channels
+        w: HardSigmoid reads it
+        q: Reshape mixes channels
+        y, z: it is an output of the model
+        ");
+        assert!(!found.is_changed);
+    }
+
+    #[test]
     fn what_others_read_is_left_alone_and_named() {
         let found = equalized(
             "g (float[N,2] x) => (float[N,2] y, float[N,2] o)

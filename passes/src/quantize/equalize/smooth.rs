@@ -45,13 +45,14 @@ pub fn smooth(
     alpha: f64,
 ) -> Result<FloatChange, PassError> {
     let graph = &model.graph;
-    let mut change = FloatChange { alpha: Some(alpha), ..FloatChange::of(STEP) };
+    let mut change = FloatChange::of(STEP);
     let mut edits = Edits::default();
     for site in sites(graph, statistics, &mut change) {
         site.smooth(graph, &mut edits, alpha);
         change.changed.push(site.label);
     }
     edits.apply(model, STEP)?;
+    change.alpha = (!change.is_empty()).then_some(alpha);
     Ok(change)
 }
 
