@@ -134,7 +134,7 @@ mod tests {
     use insta::assert_snapshot;
 
     fn absorbed(source: &str) -> Changed {
-        change(source, |model, statistics| absorb_bias(model, statistics))
+        change(source, absorb_bias)
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
     use insta::assert_snapshot;
 
     fn equalized(source: &str) -> Changed {
-        change(source, |model, statistics| equalize(model, statistics))
+        change(source, equalize)
     }
 
     #[test]

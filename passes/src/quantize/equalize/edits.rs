@@ -2,6 +2,7 @@
 use crate::PassError;
 use lapidary_ir::{ElemType, Graph, Model, NodeId, Patch, Tensor};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The constants that change, by the node and the slot that read them. Other readers of a constant keep it as it
 /// is.
@@ -25,17 +26,19 @@ impl Edits {
         node: NodeId,
         slot: usize,
     ) -> Option<&mut Vec<f64>> {
-        if !self.constants.contains_key(&(node, slot)) {
-            let tensor = graph.constant_input(node, slot)?;
-            if tensor.elem_type() != ElemType::FLOAT {
-                return None;
+        let constant = match self.constants.entry((node, slot)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let tensor = graph.constant_input(node, slot)?;
+                if tensor.elem_type() != ElemType::FLOAT {
+                    return None;
+                }
+                let numbers = tensor.to_vec::<f32>()?.into_iter().map(f64::from).collect();
+                let name = graph.value(graph[node].input(slot)?).name().to_owned();
+                entry.insert(Constant { name, dims: tensor.dims().to_vec(), numbers })
             }
-            let numbers = tensor.to_vec::<f32>()?.into_iter().map(f64::from).collect();
-            let name = graph.value(graph[node].input(slot)?).name().to_owned();
-            let constant = Constant { name, dims: tensor.dims().to_vec(), numbers };
-            self.constants.insert((node, slot), constant);
-        }
-        self.constants.get_mut(&(node, slot)).map(|constant| &mut constant.numbers)
+        };
+        Some(&mut constant.numbers)
     }
 
     /// Gives a node a vector it did not read.
