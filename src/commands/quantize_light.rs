@@ -13,7 +13,11 @@ use lapidary::passes::quantize::{NodeSelector, Outcome, QuantizeOptions, Target}
 use lapidary::{Cost, Error};
 
 /// Options of static quantization that mean nothing here.
-const STATIC: [&str; 9] = [
+const STATIC: [&str; 13] = [
+    "equalize",
+    "absorb_bias",
+    "smooth",
+    "bias_correction",
     "activations",
     "per_tensor",
     "power_of_two",

@@ -192,7 +192,7 @@ impl File {
                 input.fit(column.elem_type(), column.dims(), samples.axis == Axis::Missing)?;
             let column = match axis {
                 Axis::Samples => Some(column),
-                Axis::Missing => column.as_one_sample(),
+                Axis::Missing => column.into_one_sample(),
             };
             inputs.insert(name.clone(), column.ok_or(DatasetError::Empty)?);
         }

@@ -74,7 +74,7 @@ impl Column {
     }
 
     /// The same array as the only sample.
-    pub(super) fn as_one_sample(self) -> Option<Self> {
+    pub(super) fn into_one_sample(self) -> Option<Self> {
         let dims = [&[1], self.dims()].concat();
         match self {
             Self::Memory(tensor) => tensor.reshaped(dims).ok().map(Self::Memory),
@@ -114,7 +114,7 @@ impl Column {
 impl InFile {
     /// The bytes of an array of these dimensions.
     fn bytes(&self, dims: &[i64]) -> io::Result<u64> {
-        let width = u64::from(self.elem_type.bits().unwrap_or(8).div_ceil(8));
+        let width = self.elem_type.bits().unwrap_or(8).div_ceil(8);
         let count = element_count(dims).map_err(io::Error::other)?;
         count.checked_mul(width).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
@@ -166,7 +166,7 @@ mod tests {
             assert!(read(&in_file).same_content(&read(&in_memory)), "{range:?}");
         }
         assert!(in_file.whole().expect("it can be read").same_content(&tensor));
-        let one = in_file.as_one_sample().expect("it has dimensions");
+        let one = in_file.into_one_sample().expect("it has dimensions");
         assert_eq!(one.rows(&(0..1)).expect("it can be read").dims(), [1, 3, 2]);
         assert!(one.rows(&(1..2)).is_err(), "the file ends");
     }
