@@ -94,6 +94,12 @@ fn biases_are_corrected_without_samples() {
     let corrected = fs::read(folder.join("q.onnx")).unwrap();
     run(&line, folder).succeeds();
     assert!(corrected != fs::read(folder.join("q.onnx")).unwrap());
+    // Normalizations say nothing of channels that were scaled.
+    let line = format!("quantize {CONVOLUTIONS} {DATA} --no-refine -o FOLDER/q.onnx");
+    let found = report(&format!("{line} --equalize --bias-correction analytic"), folder);
+    let change = &found["float_changes"][1];
+    assert!(count(change, "changed") > 0, "{change}");
+    assert!(!change.to_string().contains("(normalization)"), "{change}");
 }
 
 #[test]
