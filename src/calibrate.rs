@@ -17,20 +17,27 @@ pub fn calibrate(
     indices: impl Iterator<Item = usize> + Send,
 ) -> Result<CalibrationStatistics, Error> {
     let samples = indices.map(|index| Ok(data.sample(index)?));
-    CalibrationStatistics::collect(model, samples).map_err(|error| match error {
-        Uncalibrated::Data(source) => Error::data(data.path(), source),
-        Uncalibrated::Run(source) => Error::Execute {
-            what: "model",
-            source,
-            help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
-        },
-    })
+    CalibrationStatistics::collect(model, samples).map_err(|error: Uncalibrated| error.at(data))
 }
 
 /// Why there are no statistics.
-enum Uncalibrated {
+pub(crate) enum Uncalibrated {
     Data(DatasetError),
     Run(ExecError),
+}
+
+impl Uncalibrated {
+    /// The same for samples of `data`.
+    pub(crate) fn at(self, data: &Dataset) -> Error {
+        match self {
+            Self::Data(source) => Error::data(data.path(), source),
+            Self::Run(source) => Error::Execute {
+                what: "model",
+                source,
+                help: "calibration runs the model on the data; simplify it with `lapidary optimize` first",
+            },
+        }
+    }
 }
 
 impl From<DatasetError> for Uncalibrated {

@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::{Convert, Data, Light, Search, Sensitivity};
+use crate::commands::{Convert, Data, Float, Light, Search, Sensitivity};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
@@ -250,6 +250,8 @@ pub(crate) struct Quantize {
     /// Show which nodes stay in float and why.
     #[arg(long)]
     pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) float: Float,
     #[command(flatten)]
     pub(crate) search: Search,
     #[command(flatten)]

@@ -46,8 +46,9 @@ pub use layers::{LayerError, layer_errors};
 pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use road::{
-    convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune, prune_as_is,
-    quantize, quantize_refined, quantize_with, write_integer_operators,
+    change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune,
+    prune_as_is, quantize, quantize_corrected, quantize_refined, quantize_with,
+    write_integer_operators,
 };
 pub use search::{fewest, knee, most};
 pub use sensitivity::{

@@ -1,11 +1,15 @@
 //! The road of a model, one call per step.
-use crate::calibrate::calibrate;
+use crate::calibrate::{Uncalibrated, calibrate};
 use crate::{Dataset, Error};
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
 use lapidary_passes::prune::PruneChannels;
+use lapidary_passes::quantize::equalize::{
+    ChannelMoments, ChannelStatistics, FloatChange, FloatSteps, Smoothing, absorb_bias, equalize,
+    smooth,
+};
 use lapidary_passes::quantize::qoperator::OperatorForm;
-use lapidary_passes::quantize::refine::{RefineError, Refined, refine};
+use lapidary_passes::quantize::refine::{RefineError, Refined, best_alpha, correct_biases, refine};
 use lapidary_passes::quantize::{Calibration, QuantizationPlan, QuantizeOptions, Target};
 use lapidary_passes::{Context, Pass, driver, guard, pipeline};
 
@@ -118,8 +122,67 @@ pub fn quantize_with(
     Ok(plan)
 }
 
+/// Quantizes weights and activations, and takes from biases what rounding weights adds to the mean of results, as
+/// batch normalizations of the model `before` it was optimized tell it, or weights and biases.
+///
+/// # Errors
+/// When a pass is at fault.
+pub fn quantize_corrected(
+    model: &mut Model,
+    before: &Model,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+) -> Result<Refined, Error> {
+    let plan = QuantizationPlan::of_model(model, calibration, options);
+    let known = ChannelMoments::of_normalizations(&before.graph);
+    let (plan, change) = correct_biases(model, &plan, calibration, options, &known);
+    plan.apply(model)?;
+    driver::check("quantize-static", model)?;
+    Ok(Refined { changes: vec![change], ..Refined::from(plan) })
+}
+
+/// Changes a model in floating point so that its integers lose less, as it is asked for. Each step runs the model on the
+/// data; ranges that were observed before are no longer true.
+///
+/// # Errors
+/// When the model can't be executed or a step is at fault.
+pub fn change_float(
+    model: &mut Model,
+    data: &Dataset,
+    steps: &FloatSteps,
+    options: &QuantizeOptions,
+) -> Result<Vec<FloatChange>, Error> {
+    let mut changes = Vec::new();
+    if steps.equalize {
+        let statistics = channel_statistics(model, data)?;
+        changes.push(equalize(model, &statistics)?);
+    }
+    if steps.absorb_bias {
+        let statistics = channel_statistics(model, data)?;
+        changes.push(absorb_bias(model, &statistics)?);
+    }
+    if let Some(smoothing) = steps.smooth {
+        let alpha = match smoothing {
+            Smoothing::Alpha(alpha) => alpha,
+            Smoothing::Searched => {
+                let samples = data.stacked().map_err(|source| Error::data(data.path(), source))?;
+                best_alpha(model, &samples, options).map_err(not_refined)?
+            }
+        };
+        let statistics = channel_statistics(model, data)?;
+        changes.push(smooth(model, &statistics, alpha)?);
+    }
+    driver::check("change-float", model)?;
+    Ok(changes)
+}
+
+fn channel_statistics(model: &Model, data: &Dataset) -> Result<ChannelStatistics, Error> {
+    let samples = (0..data.len()).map(|index| Ok(data.sample(index)?));
+    ChannelStatistics::collect(model, samples).map_err(|error: Uncalibrated| error.at(data))
+}
+
 /// Quantizes weights and activations such that the outputs change least, which it tries on a fifth of the
-/// samples.
+/// samples. Changes of the model in floating point that were `made` already are not tried again.
 ///
 /// # Errors
 /// When the model can't be executed or a pass is at fault.
@@ -128,20 +191,24 @@ pub fn quantize_refined(
     data: &Dataset,
     calibration: &Calibration,
     options: &QuantizeOptions,
+    made: &FloatSteps,
 ) -> Result<Refined, Error> {
     let samples = data.stacked().map_err(|source| Error::data(data.path(), source))?;
-    let refined = refine(model, &samples, calibration, options);
-    let refined = refined.map_err(|error| match error {
+    let refined = refine(model, &samples, calibration, options, made).map_err(not_refined)?;
+    refined.plan.apply(model)?;
+    driver::check("quantize-static", model)?;
+    Ok(refined)
+}
+
+fn not_refined(error: RefineError) -> Error {
+    match error {
         RefineError::Execute(source) => Error::Execute {
             what: "model",
             source,
             help: "refinement runs the model on the data; leave it out with --no-refine",
         },
         RefineError::Pass(error) => error.into(),
-    })?;
-    refined.plan.apply(model)?;
-    driver::check("quantize-static", model)?;
-    Ok(refined)
+    }
 }
 
 /// Writes operators on integers into a quantized model, in place of operators between `DequantizeLinear` and `QuantizeLinear`.

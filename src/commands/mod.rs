@@ -4,6 +4,7 @@ mod compress;
 mod convert;
 mod data_args;
 mod diff;
+mod float_steps;
 mod gates;
 mod inspect;
 mod integers;
@@ -21,6 +22,7 @@ mod verify;
 
 pub(crate) use convert::Convert;
 pub(crate) use data_args::Data;
+pub(crate) use float_steps::Float;
 pub(crate) use quantize_light::Light;
 pub(crate) use search::Search;
 pub(crate) use sensitivity::Sensitivity;

@@ -5,6 +5,7 @@ use crate::cli::Quantize;
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::Context;
+use lapidary::passes::quantize::equalize::FloatSteps;
 use lapidary::passes::quantize::refine::Refined;
 use lapidary::passes::quantize::{Calibration, Prediction, QuantizeOptions, is_quantized};
 use lapidary::{Cost, Dataset, Error, RANKING_SAMPLES, Reference};
@@ -48,17 +49,34 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         lapidary::optimize(&mut model)?;
         road.step("optimize", &model)?;
     }
-    let calibration = source.calibration(&model)?;
+    let refined_on = match &source {
+        Source::Samples(data) if !options.no_refine => Some(data),
+        _ => None,
+    };
+    options.float.check(&source, refined_on.is_some())?;
+    let made = options.float.steps();
+    let known = if made.any() { None } else { Some(source.calibration(&model)?) };
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
-    let refined_on = match &source {
-        Source::Samples(data) if !options.no_refine => Some(data),
-        _ => None,
+    let mut changes = Vec::new();
+    if let (true, Source::Samples(data)) = (made.any(), &source) {
+        let changing = Progress::start(format!("changing channels for {} samples", data.len()));
+        changes = lapidary::change_float(&mut model, data, &made, &settings)?;
+        drop(changing);
+        road.step("float", &model)?;
+    }
+    let calibration = match known {
+        Some(known) => known,
+        None => source.calibration(&model)?,
     };
-    let quantizing = Quantizing { model: &model, calibration: &calibration, refined_on };
+    // What normalizations say of values holds until channels are changed.
+    let normalized = if made.any() { &model } else { &original };
+    let corrected_by = options.float.corrects_biases().then_some(normalized);
+    let quantizing =
+        Quantizing { model: &model, calibration: &calibration, refined_on, made, corrected_by };
     let Found { mut model, refined, float, trials } = match (&reference, &ranking) {
         (Some(all), Some(ranking)) => {
             let measures = Measures { all, ranking };
@@ -88,6 +106,8 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
     }
     road.placement(plan, options.explain);
     road.expect(&Prediction::new(&model.graph, settings.target));
+    changes.extend(refined.changes.iter().cloned());
+    road.changes(&changes);
     road.refinement(&refined);
     if searching {
         road.search(trials, float);
@@ -115,15 +135,25 @@ pub(super) struct Quantizing<'a> {
     pub(super) calibration: &'a Calibration,
     /// The samples for refinement, if there is to be any.
     pub(super) refined_on: Option<&'a Dataset>,
+    /// What of it was changed already.
+    pub(super) made: FloatSteps,
+    /// The model whose normalizations correct biases, if they are to be corrected without samples.
+    pub(super) corrected_by: Option<&'a Model>,
 }
 
 impl Quantizing<'_> {
     /// The quantized model and how it came about.
     pub(super) fn run(&self, options: &QuantizeOptions) -> Result<(Model, Refined), Error> {
         let mut model = self.model.clone();
-        let refined = match self.refined_on {
-            Some(data) => lapidary::quantize_refined(&mut model, data, self.calibration, options)?,
-            None => {
+        let Self { calibration, made, .. } = self;
+        let refined = match (self.refined_on, self.corrected_by) {
+            (Some(data), _) => {
+                lapidary::quantize_refined(&mut model, data, calibration, options, made)?
+            }
+            (None, Some(original)) => {
+                lapidary::quantize_corrected(&mut model, original, calibration, options)?
+            }
+            (None, None) => {
                 let plan = lapidary::quantize_with(&mut model, self.calibration, options)?;
                 Refined::from(plan)
             }

@@ -2,6 +2,7 @@
 use super::quantization::Expected;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
+use lapidary::passes::quantize::equalize::FloatChange;
 use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
@@ -32,6 +33,8 @@ struct RoadReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     prediction: Option<Expected>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    float_changes: Vec<Change>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     refinement: Vec<Refinement>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     unrefined: BTreeMap<&'static str, Vec<String>>,
@@ -60,6 +63,16 @@ struct Searched {
     /// Models that were quantized and measured.
     trials: usize,
     float: Vec<String>,
+}
+
+/// What was changed in floating point.
+#[derive(Serialize)]
+struct Change {
+    step: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpha: Option<f64>,
+    changed: Vec<String>,
+    left_alone: BTreeMap<String, Vec<String>>,
 }
 
 /// A step of refinement, judged on samples that were kept out.
@@ -181,6 +194,7 @@ impl<'a> Road<'a> {
             placement: None,
             integer_operators: None,
             prediction: None,
+            float_changes: Vec::new(),
             refinement: Vec::new(),
             search: None,
             unrefined: BTreeMap::new(),
@@ -225,6 +239,17 @@ impl<'a> Road<'a> {
     /// Adds what a runtime will do.
     pub(crate) fn expect(&mut self, prediction: &Prediction) {
         self.report.prediction = Some(Expected::from(prediction));
+    }
+
+    /// Adds what was changed in floating point.
+    pub(crate) fn changes(&mut self, changes: &[FloatChange]) {
+        let change = |change: &FloatChange| Change {
+            step: change.name,
+            alpha: change.alpha,
+            changed: change.changed.clone(),
+            left_alone: change.left_alone.clone(),
+        };
+        self.report.float_changes = changes.iter().map(change).collect();
     }
 
     /// Adds what was tried for accuracy.
@@ -286,6 +311,7 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     if let Some(samples) = report.samples {
         println!("errors against the original, executed on {samples} samples");
     }
+    report.float_changes.iter().for_each(change_lines);
     for Refinement { step, kept, sqnr_db_before, sqnr_db_after } in &report.refinement {
         let verdict = if *kept { "kept" } else { "left out" };
         println!(
@@ -316,6 +342,14 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     }
     if let Some(prediction) = &report.prediction {
         prediction.print();
+    }
+}
+
+fn change_lines(Change { step, alpha, changed, left_alone }: &Change) {
+    let alpha = alpha.map_or_else(String::new, |alpha| format!(" with alpha {alpha}"));
+    println!("{step}: changed {} products{alpha}", changed.len());
+    for (reason, nodes) in left_alone {
+        println!("{step}: left {} alone: {reason}", nodes.len());
     }
 }
 

@@ -4,6 +4,7 @@
 mod calibration;
 mod cli;
 mod data;
+mod equalize;
 mod hostile;
 mod layers;
 mod light;

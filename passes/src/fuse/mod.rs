@@ -66,7 +66,7 @@ mod transpose_gemm;
 mod transpose_mat_mul;
 pub mod unit;
 mod upstream;
-mod weights;
+pub(crate) mod weights;
 mod wiring;
 
 pub use activation::{FuseGelu, FuseHardSigmoid, FuseHardSwish, FuseMish, FuseSoftplus, FuseSwish};

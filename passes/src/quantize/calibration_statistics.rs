@@ -64,7 +64,7 @@ pub(super) fn observable(graph: &Graph) -> impl Iterator<Item = ValueId> + '_ {
 }
 
 /// The sample repeated as often as the model declares in its batch dimensions.
-fn fill(graph: &Graph, mut sample: Inputs) -> Result<Inputs, ExecError> {
+pub(super) fn fill(graph: &Graph, mut sample: Inputs) -> Result<Inputs, ExecError> {
     for id in graph.required_inputs() {
         let value = graph.value(id);
         let declared = value.shape().and_then(<[Dim]>::first).and_then(Dim::value);

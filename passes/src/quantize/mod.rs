@@ -12,6 +12,7 @@ mod calibration_file;
 mod calibration_statistics;
 mod census;
 pub mod dynamic;
+pub mod equalize;
 mod existing;
 mod fingerprint;
 mod format;

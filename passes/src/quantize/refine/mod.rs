@@ -3,14 +3,19 @@
 //!
 //! | step | what is chosen | for what |
 //! | --- | --- | --- |
+//! | equalize | scales of channels, where all of a weight share one | the same range in all channels |
+//! | smooth | scales of channels behind normalizations | part of the range of activations becomes that of weights |
 //! | ranges | scale and zero point of activations, if no method was asked for | least ‖W (x − Q(x))‖² at the products that read them |
 //! | bias | b′ | the mean of the results stays |
 //! | rounding | integers and scales of weights | least E(ŵ x̂ − w x̂)² over rows that matter |
+//!
+//! The first two change the model in floating point ([`equalize`](super::equalize)), which is calibrated again.
 //!
 //! Rows matter whose result the activation behind the product lets pass: what a Relu or Clip cuts off may be
 //! wrong. Every step is judged by the outputs of the whole quantized model on samples that were kept out, and
 //! left out when it is no gain.
 use super::calibration::Calibration;
+use super::equalize::{FloatChange, FloatSteps};
 use super::plan::QuantizationPlan;
 use super::ranges::RangeMethod;
 use super::settings::QuantizeOptions;
@@ -20,9 +25,11 @@ use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
+mod analytic;
 mod batches;
 mod cholesky;
 mod collect;
+mod float;
 mod holdout;
 mod layer;
 mod moments;
@@ -31,6 +38,9 @@ mod rounding;
 mod sampling;
 mod solve;
 mod windows;
+
+pub use analytic::correct_biases;
+pub use float::best_alpha;
 
 use holdout::Holdout;
 use layer::Layer;
@@ -44,6 +54,8 @@ pub struct Refined {
     pub plan: QuantizationPlan,
     /// Every step that was tried, in order.
     pub steps: Vec<RefineStep>,
+    /// What of the model in floating point was changed by the steps that were kept.
+    pub changes: Vec<FloatChange>,
     /// Weights of products no step could change, by why.
     pub unrefined: BTreeMap<&'static str, Vec<String>>,
 }
@@ -51,7 +63,7 @@ pub struct Refined {
 impl From<QuantizationPlan> for Refined {
     /// A plan nothing was tried on.
     fn from(plan: QuantizationPlan) -> Self {
-        Self { plan, steps: Vec::new(), unrefined: BTreeMap::new() }
+        Self { plan, steps: Vec::new(), changes: Vec::new(), unrefined: BTreeMap::new() }
     }
 }
 
@@ -88,13 +100,16 @@ pub enum RefineError {
 /// The plan for a model whose types are inferred, with the steps that lower the error at its outputs; the plain
 /// plan if there are fewer than five samples or nothing to quantize.
 ///
+/// Steps that change the model in floating point change `model`; those `made` already are not tried.
+///
 /// # Errors
 /// When the runtime can't run the model or what a plan makes of it.
 pub fn refine(
-    model: &Model,
+    model: &mut Model,
     samples: &Inputs,
     calibration: &Calibration,
     options: &QuantizeOptions,
+    made: &FloatSteps,
 ) -> Result<Refined, RefineError> {
     let plan = QuantizationPlan::of_model(model, calibration, options);
     let mut refined = Refined::from(plan);
@@ -102,12 +117,14 @@ pub fn refine(
         return Ok(refined);
     }
     let Some(holdout) = Holdout::new(model, samples)? else { return Ok(refined) };
-    let bias = options.bias.unwrap_or(options.target.profile().bias);
     refined.unrefined = layer::unrefined(&refined.plan);
+    let mut sqnr_db = holdout.sqnr_db(model, &refined.plan)?;
+    let changed = float::improve(model, &holdout, (&mut refined, &mut sqnr_db), options, made)?;
+    let calibration = changed.as_ref().unwrap_or(calibration);
     let mut search = Search {
         model,
-        integer_bias: bias == BiasForm::Int32,
-        sqnr_db: holdout.sqnr_db(model, &refined.plan)?,
+        integer_bias: has_integer_bias(options),
+        sqnr_db,
         holdout,
         refined: &mut refined,
     };
@@ -121,6 +138,11 @@ pub fn refine(
     search.solve("bias", &layers, &moments, false)?;
     search.solve("rounding", &layers, &moments, true)?;
     Ok(refined)
+}
+
+/// Whether biases are `int32`.
+fn has_integer_bias(options: &QuantizeOptions) -> bool {
+    options.bias.unwrap_or(options.target.profile().bias) == BiasForm::Int32
 }
 
 /// The best plan so far, and what it is judged by.

@@ -43,6 +43,33 @@ pub(super) fn solve(
     plan
 }
 
+/// The plan with other biases for some products, and the nearest integers for weights.
+pub(super) fn with_biases(
+    plan: &QuantizationPlan,
+    biases: Vec<(&Layer, Vec<f32>)>,
+    integer_bias: bool,
+) -> QuantizationPlan {
+    let mut plan = plan.clone();
+    for (layer, bias) in biases {
+        let weights = &plan.weights[layer.index];
+        let scales = weights.scales.clone();
+        let codes = nearest(layer, &weights.scales, CodeRange::new(weights.format));
+        let codes = codes.into_iter().map(|code| code as i8).collect();
+        let unknowns = Unknowns { integer_bias, codes: false, bias: true };
+        write(&mut plan, layer, Solution { codes, scales, bias }, unknowns);
+    }
+    plan
+}
+
+/// The integers nearest to the weights, row by row.
+pub(super) fn nearest(layer: &Layer, scales: &[f32], range: CodeRange) -> Vec<f32> {
+    let row = |channel: usize| {
+        let scale = scales[channel % scales.len()];
+        layer.row(channel).iter().map(move |weight| range.nearest(weight / scale))
+    };
+    (0..layer.outputs).flat_map(row).collect()
+}
+
 fn solution(
     layer: &Layer,
     moments: &Moments,
