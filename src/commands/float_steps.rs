@@ -64,7 +64,7 @@ impl Float {
             };
             return Err(Error::Usage {
                 problem: format!("{step} changes values, whose ranges have to be observed again"),
-                help: "give samples with --data".to_owned(),
+                help: "give samples with --data, instead of --calib".to_owned(),
             });
         }
         if self.corrects_biases() && refining {

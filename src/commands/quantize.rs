@@ -54,17 +54,13 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         _ => None,
     };
     options.float.check(&source, refined_on.is_some())?;
-    // A file knows the model as it is now, samples are run through what it becomes.
-    let known = match &source {
-        Source::Samples(_) => None,
-        Source::File(_) | Source::Nothing => Some(source.calibration(&model)?),
-    };
+    let made = options.float.steps();
+    let known = if made.any() { None } else { Some(source.calibration(&model)?) };
     let needed = settings.needed_opset();
     if model.graph.opset() < needed {
         lapidary::convert_opset(&mut model, needed, &mut Context::default())?;
         road.step("opset", &model)?;
     }
-    let made = options.float.steps();
     let mut changes = Vec::new();
     if let (true, Source::Samples(data)) = (made.any(), &source) {
         let changing = Progress::start(format!("changing channels for {} samples", data.len()));
@@ -76,7 +72,9 @@ pub(crate) fn run(options: &Quantize, json: bool) -> Result<(), Error> {
         Some(known) => known,
         None => source.calibration(&model)?,
     };
-    let corrected_by = options.float.corrects_biases().then_some(&original);
+    // What normalizations say of values holds until channels are changed.
+    let normalized = if made.any() { &model } else { &original };
+    let corrected_by = options.float.corrects_biases().then_some(normalized);
     let quantizing =
         Quantizing { model: &model, calibration: &calibration, refined_on, made, corrected_by };
     let Found { mut model, refined, float, trials } = match (&reference, &ranking) {
