@@ -16,6 +16,7 @@ mod pass;
 pub mod pipeline;
 pub mod prune;
 pub mod quantize;
+mod samples;
 mod slices;
 #[cfg(test)]
 mod testing;

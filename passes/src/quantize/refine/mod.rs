@@ -19,7 +19,6 @@ use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
-mod batches;
 mod cholesky;
 mod collect;
 mod holdout;
@@ -27,10 +26,9 @@ mod layer;
 mod moments;
 mod ranges;
 mod rounding;
-mod sampling;
 mod solve;
-mod windows;
 
+use crate::samples::{batches, sampling, windows};
 use holdout::Holdout;
 use layer::Layer;
 use moments::Moments;
