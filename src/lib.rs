@@ -22,6 +22,7 @@ mod evaluate;
 mod file;
 mod light;
 mod proof;
+mod prune;
 mod road;
 mod search;
 mod sensitivity;
@@ -43,6 +44,7 @@ pub use lapidary_passes as passes;
 pub use lapidary_proto::ReadOptions;
 pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
+pub use prune::prune_to;
 pub use road::{
     convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune, prune_as_is,
     quantize, quantize_refined, quantize_with,

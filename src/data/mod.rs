@@ -20,6 +20,7 @@ mod resample;
 mod signature;
 mod spool;
 mod stack;
+mod synthetic;
 
 pub use error::DatasetError;
 pub use plausible::{Finding, ImplausibleInput};
@@ -27,6 +28,7 @@ pub use preprocess::{Channels, Layout, Preprocess, Resize};
 pub use resample::Interpolation;
 
 pub(crate) use stack::concat;
+pub(crate) use synthetic::synthetic;
 
 use arrays::{Arrays, Folder};
 use feeds::{Memory, TestData};

@@ -8,6 +8,7 @@ mod light;
 mod passes;
 mod plan;
 mod progress;
+mod pruning;
 mod quantization;
 mod road;
 mod sensitivity;

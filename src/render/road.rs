@@ -1,7 +1,9 @@
 //! The reports of the verbs that change or compare models.
+use super::pruning::Pruning;
 use super::quantization::Expected;
 use super::{Progress, grouped, json, percent, signed, table};
 use lapidary::ir::Model;
+use lapidary::passes::prune::compensated::{Pruned, Target};
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
@@ -34,6 +36,8 @@ struct RoadReport {
     unrefined: BTreeMap<&'static str, Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<Searched>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pruning: Option<Pruning>,
 }
 
 /// What was taken back to floating point for the gates.
@@ -118,6 +122,7 @@ impl<'a> Road<'a> {
             prediction: None,
             refinement: Vec::new(),
             search: None,
+            pruning: None,
             unrefined: BTreeMap::new(),
         };
         Self { command, reference, report }
@@ -164,6 +169,11 @@ impl<'a> Road<'a> {
     /// Adds what was taken back to floating point for the gates, after so many trials.
     pub(crate) fn search(&mut self, trials: usize, float: Vec<String>) {
         self.report.search = Some(Searched { trials, float });
+    }
+
+    /// Adds what was pruned to a target.
+    pub(crate) fn pruned(&mut self, pruned: &Pruned, target: &Target, on_data: bool) {
+        self.report.pruning = Some(Pruning::new(pruned, target, on_data));
     }
 
     /// Adds which nodes run as integers.
@@ -219,6 +229,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
         }
     }
     left_alone(&report.passes);
+    if let Some(pruning) = &report.pruning {
+        pruning.print();
+    }
     if let Some(placement) = &report.placement {
         placement_lines(placement);
     }

@@ -9,3 +9,4 @@ mod light;
 mod mixed_precision;
 mod models;
 mod program;
+mod pruning;
