@@ -12,12 +12,14 @@ pub mod eliminate;
 pub mod fold;
 pub mod fuse;
 pub mod guard;
+pub mod macs;
 mod pass;
 pub mod pipeline;
 pub mod prune;
 pub mod quantize;
 #[cfg(test)]
 mod quantized_tests;
+mod samples;
 mod slices;
 #[cfg(test)]
 mod testing;

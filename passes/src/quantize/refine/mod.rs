@@ -21,12 +21,12 @@ use super::ranges::RangeMethod;
 use super::settings::QuantizeOptions;
 use super::target::BiasForm;
 use crate::PassError;
+use crate::samples::{batches, sampling, windows};
 use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
 mod analytic;
-mod batches;
 mod cholesky;
 mod collect;
 mod float;
@@ -35,9 +35,7 @@ mod layer;
 mod moments;
 mod ranges;
 mod rounding;
-mod sampling;
 mod solve;
-mod windows;
 
 pub use analytic::correct_biases;
 pub use float::best_alpha;
