@@ -18,6 +18,7 @@ pub mod prune;
 pub mod quantize;
 #[cfg(test)]
 mod quantized_tests;
+mod samples;
 mod slices;
 #[cfg(test)]
 mod testing;

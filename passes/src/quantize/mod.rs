@@ -32,7 +32,7 @@ mod settings;
 mod static_qdq;
 mod target;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod weight;
 pub mod weight_only;
 

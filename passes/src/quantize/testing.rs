@@ -6,7 +6,7 @@ use lapidary_ir::{Model, text};
 use std::collections::BTreeSet;
 
 /// A valid model with inferred types.
-pub(super) fn model(source: &str) -> Model {
+pub(crate) fn model(source: &str) -> Model {
     let mut model = parse(source);
     model.graph.infer();
     model

@@ -26,7 +26,6 @@ use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
 mod analytic;
-mod batches;
 mod cholesky;
 mod collect;
 mod float;
@@ -35,13 +34,12 @@ mod layer;
 mod moments;
 mod ranges;
 mod rounding;
-mod sampling;
 mod solve;
-mod windows;
 
 pub use analytic::correct_biases;
 pub use float::best_alpha;
 
+use crate::samples::{batches, sampling, windows};
 use holdout::Holdout;
 use layer::Layer;
 use moments::Moments;
