@@ -1,5 +1,7 @@
 //! What a model costs: nodes, parameters, bytes, multiplications.
-use lapidary_ir::{Dim, ElemType, Graph, Model, Node, ValueId};
+use lapidary_ir::{ElemType, Graph, Model};
+use lapidary_passes::macs::node_macs;
+pub(crate) use lapidary_passes::macs::{product, sample_shape};
 use serde::Serialize;
 
 /// The size of a model and of one run.
@@ -46,44 +48,4 @@ fn parameters(graph: &Graph) -> u64 {
 
 fn macs(graph: &Graph) -> u64 {
     graph.nodes().filter_map(|(_, node)| node_macs(graph, node)).fold(0, u64::saturating_add)
-}
-
-/// | op | multiply-accumulates |
-/// | --- | --- |
-/// | Conv | output elements · elements of one filter |
-/// | ConvTranspose | input elements · elements of one filter |
-/// | Gemm, MatMul | output elements · contracted dimension |
-fn node_macs(graph: &Graph, node: &Node) -> Option<u64> {
-    let quantized = matches!(node.op_type.as_str(), "QGemm" | "MatMulIntegerToFloat");
-    if !node.is_standard() && !quantized && node.op_type != "FusedConv" {
-        return None;
-    }
-    let shape = |value: Option<ValueId>| sample_shape(graph, value?);
-    let output = shape(node.output(0))?;
-    let (rows, contracted) = match node.op_type.as_str() {
-        "Conv" | "FusedConv" | "ConvInteger" => (output, product(shape(node.input(1))?.get(1..)?)?),
-        "QLinearConv" => (output, product(shape(node.input(3))?.get(1..)?)?),
-        "ConvTranspose" => (shape(node.input(0))?, product(shape(node.input(1))?.get(1..)?)?),
-        "Gemm" | "QGemm" => {
-            let a = shape(node.input(0))?;
-            let axis = usize::from(node.int("transA").unwrap_or(0) == 0);
-            (output, *a.get(axis)?)
-        }
-        "MatMul" | "MatMulInteger" | "QLinearMatMul" | "MatMulIntegerToFloat" => {
-            (output, *shape(node.input(0))?.last()?)
-        }
-        _ => return None,
-    };
-    product(&rows)?.checked_mul(contracted)
-}
-
-/// The dimensions for one sample.
-pub(crate) fn sample_shape(graph: &Graph, value: ValueId) -> Option<Vec<u64>> {
-    let one = |dim: &Dim| u64::try_from(dim.substitute(&|_| Some(1)).value()?).ok();
-    graph.value(value).shape()?.iter().map(one).collect()
-}
-
-/// The product of sizes, unless it is too large.
-pub(crate) fn product(dims: &[u64]) -> Option<u64> {
-    dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim))
 }

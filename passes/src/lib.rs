@@ -12,6 +12,7 @@ pub mod eliminate;
 pub mod fold;
 pub mod fuse;
 pub mod guard;
+pub mod macs;
 mod pass;
 pub mod pipeline;
 pub mod prune;
