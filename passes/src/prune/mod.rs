@@ -6,6 +6,7 @@
 mod analysis;
 mod apply;
 mod channels;
+pub mod compensated;
 mod elements;
 mod importance;
 #[cfg(test)]
@@ -13,7 +14,9 @@ mod oracle;
 mod plan;
 mod propagate;
 mod relations;
+mod resources;
 mod select;
+mod sequence;
 
 pub use analysis::{Analysis, Group, Member};
 pub use apply::ApplyError;
@@ -22,6 +25,7 @@ pub use elements::Axis;
 pub use importance::{Norm, importance};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use relations::{Place, Rewrite, Role};
+pub use resources::Resource;
 pub use select::Selection;
 
 use crate::Pass;

@@ -109,7 +109,7 @@ pub(crate) fn balances_of(analysis: &Analysis, group: &Group) -> Vec<Balance> {
 }
 
 /// The removable channels by the blocks they have elements in, least important first.
-fn buckets(
+pub(crate) fn buckets(
     analysis: &Analysis,
     group: &Group,
     balances: &[Balance],

@@ -1,0 +1,128 @@
+//! Least squares by Cholesky factorization, in `f64`.
+//!
+//! G = L · Lᵀ, L lower triangular. Δ · G = C, row by row of Δ and C, is then two triangular systems.
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayViewMut1, s};
+
+/// Columns eliminated together.
+const BLOCK: usize = 64;
+
+/// L of a positive definite matrix; above the diagonal there is anything.
+pub(super) struct Cholesky(Array2<f64>);
+
+impl Cholesky {
+    /// The factor of a symmetric matrix, of which the lower triangle is read; none when the matrix is not
+    /// positive definite.
+    pub(super) fn new(mut matrix: Array2<f64>) -> Option<Self> {
+        let size = matrix.nrows();
+        for start in (0..size).step_by(BLOCK) {
+            let end = size.min(start + BLOCK);
+            factor_block(&mut matrix, start, end)?;
+            let diagonal = matrix.slice(s![start..end, start..end]).to_owned();
+            for mut row in matrix.slice_mut(s![end.., start..end]).rows_mut() {
+                forward(&diagonal, &mut row);
+            }
+            let panel = matrix.slice(s![end.., start..end]).to_owned();
+            // Rows below in strips: of a strip only what is not above the diagonal is read later.
+            for from in (end..size).step_by(BLOCK) {
+                let to = size.min(from + BLOCK);
+                let left = panel.slice(s![from - end..to - end, ..]);
+                let right = panel.slice(s![..to - end, ..]);
+                let mut strip = matrix.slice_mut(s![from..to, end..to]);
+                general_mat_mul(-1.0, &left, &right.t(), 1.0, &mut strip);
+            }
+        }
+        Some(Self(matrix))
+    }
+
+    /// Replaces every row c by the δ with δ · G = c.
+    pub(super) fn solve_rows(&self, rows: &mut Array2<f64>) {
+        for mut row in rows.rows_mut() {
+            forward(&self.0, &mut row);
+            backward(&self.0, &mut row);
+        }
+    }
+
+    /// G⁻¹.
+    pub(super) fn inverse(&self) -> Array2<f64> {
+        let mut inverse = Array2::eye(self.0.nrows());
+        self.solve_rows(&mut inverse);
+        inverse
+    }
+}
+
+/// Factors the block on the diagonal from `start` to `end`.
+fn factor_block(matrix: &mut Array2<f64>, start: usize, end: usize) -> Option<()> {
+    for row in start..end {
+        for column in start..=row {
+            let known =
+                matrix.slice(s![row, start..column]).dot(&matrix.slice(s![column, start..column]));
+            let rest = matrix[(row, column)] - known;
+            if column < row {
+                matrix[(row, column)] = rest / matrix[(column, column)];
+            } else if rest.is_finite() && rest > 0.0 {
+                matrix[(row, row)] = rest.sqrt();
+            } else {
+                return None;
+            }
+        }
+    }
+    Some(())
+}
+
+/// y with L · y = b, in place.
+fn forward(lower: &Array2<f64>, row: &mut ArrayViewMut1<'_, f64>) {
+    let first = row.iter().position(|&number| number != 0.0).unwrap_or(row.len());
+    for index in first..row.len() {
+        let known = lower.slice(s![index, first..index]).dot(&row.slice(s![first..index]));
+        row[index] = (row[index] - known) / lower[(index, index)];
+    }
+}
+
+/// x with Lᵀ · x = y, in place.
+fn backward(lower: &Array2<f64>, row: &mut ArrayViewMut1<'_, f64>) {
+    for index in (0..row.len()).rev() {
+        let number = row[index] / lower[(index, index)];
+        row[index] = number;
+        row.slice_mut(s![..index]).scaled_add(-number, &lower.slice(s![index, ..index]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// XᵀX + I for a matrix X of made-up numbers.
+    fn positive(size: usize) -> Array2<f64> {
+        let number = |(row, column): (usize, usize)| ((row * 37 + column * 101) % 23) as f64 / 11.0;
+        let numbers = Array2::from_shape_fn((size + 3, size), number);
+        numbers.t().dot(&numbers) + Array2::<f64>::eye(size)
+    }
+
+    #[test]
+    fn two_unknowns_are_solved_by_hand() {
+        // 4a + b = 1, a + 3b = 2: a = 1/11, b = 7/11.
+        let factor = Cholesky::new(array![[4.0, 1.0], [1.0, 3.0]]).expect("positive definite");
+        let mut rows = array![[1.0, 2.0]];
+        factor.solve_rows(&mut rows);
+        assert!((rows[(0, 0)] - 1.0 / 11.0).abs() < 1e-15);
+        assert!((rows[(0, 1)] - 7.0 / 11.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn blocks_of_any_number_are_eliminated() {
+        for size in [1, BLOCK, 2 * BLOCK + 7] {
+            let matrix = positive(size);
+            let factor = Cholesky::new(matrix.clone()).expect("positive definite");
+            let unit = factor.inverse().dot(&matrix) - Array2::<f64>::eye(size);
+            assert!(unit.iter().all(|error| error.abs() < 1e-8), "{size}");
+        }
+    }
+
+    #[test]
+    fn an_indefinite_matrix_has_no_factor() {
+        assert!(Cholesky::new(array![[1.0, 2.0], [2.0, 1.0]]).is_none());
+        assert!(Cholesky::new(array![[f64::NAN]]).is_none());
+    }
+}

@@ -1,0 +1,311 @@
+//! Removes channels such that those that stay make up for them, without training.
+//!
+//! 1. Moments of what products multiply, on samples without labels.
+//! 2. The order in which the channels of each group go: Optimal Brain Surgeon on groups, over all readers.
+//! 3. What the outputs lose when channels of one group go and its readers make up for it.
+//! 4. How many go of each group: least loss for what is saved, until the target is met.
+//! 5. The cut; weights from the moments; then every product fitted to what it gave in the original.
+//!
+//! The parts are those of `He` et al. 2017 (least squares for pruned inputs), `ZipLM` and OSSCAR (2023, 2024: structured
+//! Optimal Brain Surgeon).
+use super::analysis::Analysis;
+use super::apply::ApplyError;
+use super::plan::{ChannelPlan, PlanError};
+use super::resources::{Ledger, Resource};
+use super::sequence::Sequence;
+use crate::samples::batches::Batches;
+use lapidary_exec::{ExecError, Inputs};
+use lapidary_ir::Model;
+use rayon::prelude::*;
+
+mod allocate;
+mod divergence;
+mod fit;
+mod least_squares;
+mod moments;
+mod network;
+mod obs;
+mod products;
+mod refit;
+mod sensitivity;
+mod watch;
+
+use allocate::{Elements, allocate};
+use network::Network;
+use sensitivity::Trials;
+
+/// Samples that moments are taken from and products are fitted on, at most.
+const FITTED: usize = 512;
+
+/// Samples that losses are measured on, at most.
+const MEASURED: usize = 256;
+
+/// Is told what is done, how many of it are done, and how many there are.
+pub type Progress<'a> = &'a (dyn Fn(&'static str, usize, usize) + Sync);
+
+/// How much is to be left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Target {
+    /// Of what.
+    pub resource: Resource,
+    /// The share that may stay, above 0 and at most 1.
+    pub share: f64,
+}
+
+/// What groups have to keep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Channels every axis keeps at least; 0 counts as 1.
+    pub min_channels: usize,
+    /// The share of a group that goes at most.
+    pub max_ratio: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { min_channels: 1, max_ratio: 1.0 }
+    }
+}
+
+/// Why a model can't be pruned.
+#[derive(Debug, thiserror::Error)]
+pub enum PruneError {
+    /// The runtime can't run it.
+    #[error(transparent)]
+    Execute(#[from] ExecError),
+    /// A choice of channels is at fault.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A cut is at fault.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// Not enough can go.
+    #[error(
+        "{share:.3} of the {resource} can't be reached: {least:.3} stay when all channels go that can"
+    )]
+    OutOfReach {
+        /// What was asked for.
+        share: f64,
+        /// Of what.
+        resource: Resource,
+        /// What can be reached.
+        least: f64,
+    },
+}
+
+/// What was pruned, and what it costs.
+#[derive(Debug, Clone)]
+pub struct Pruned {
+    /// The channels that went.
+    pub plan: ChannelPlan,
+    /// What each step left of the outputs: the cut alone, weights from moments, weights fitted. Mean relative
+    /// entropy of the classes on samples, or relative squared error.
+    pub losses: Vec<(&'static str, f64)>,
+    /// Products that were fitted.
+    pub fitted: usize,
+    /// The share of the resource that stays.
+    pub share: f64,
+}
+
+/// Prunes a model whose normalizations are folded into its products to a share of a resource. Types must have
+/// been inferred.
+///
+/// # Errors
+/// When the runtime can't run it, or the target is out of reach; the model is then unchanged.
+pub fn prune_compensated(
+    model: &mut Model,
+    samples: &Inputs,
+    target: &Target,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<Pruned, PruneError> {
+    let analysis = Analysis::of(&model.graph);
+    let all = Batches::new(&model.graph, samples)?;
+    let fitted_on = spread(&all, FITTED);
+    let measured_on = spread(&all, MEASURED);
+    let network = Network::new(model, &analysis, &fitted_on, progress)?;
+    progress("order", 0, analysis.groups.len());
+    let sequence = |group| {
+        let scores = network.scores(group);
+        let most = (limits.max_ratio.clamp(0.0, 1.0) * group.size as f64 + 1e-9) as usize;
+        Sequence::new(&analysis, group, &scores, limits.min_channels.max(1), most)
+    };
+    let sequences: Vec<Sequence> = analysis.groups.par_iter().map(sequence).collect();
+    let ledger = Ledger::of(model, &analysis, target.resource);
+    let extents = ledger.extents(&analysis.extents);
+    let groups: Vec<Elements> = elements(&analysis, &ledger, &sequences);
+    let whole = ledger.total(&extents);
+    let least = {
+        let all: Vec<usize> = sequences.iter().map(|sequence| sequence.steps.len()).collect();
+        ledger.total(&allocate::after(&extents, &groups, &all)) / whole
+    };
+    if least > target.share {
+        let Target { share, resource } = *target;
+        return Err(PruneError::OutOfReach { share, resource, least });
+    }
+    let trials = Trials::new(&network, &measured_on);
+    let curves = trials.curves(&sequences, progress)?;
+    let taken = allocate(&ledger, &extents, &groups, &curves, target.share * whole);
+    let lists: Vec<(usize, Vec<usize>)> = sequences
+        .iter()
+        .zip(&taken)
+        .enumerate()
+        .map(|(group, (sequence, &steps))| (group, sequence.first(steps)))
+        .filter(|(_, channels)| !channels.is_empty())
+        .collect();
+    let (mut pruned, plan) = network.cut(&lists)?;
+    let mut losses = vec![("cut", trials.loss(&pruned)?)];
+    network.compensate(&mut pruned, &plan)?;
+    losses.push(("moments", trials.loss(&pruned)?));
+    let fitted = refit::refit(&network, &plan, &mut pruned, &fitted_on, progress)?;
+    losses.push(("fit", trials.loss(&pruned)?));
+    let share = ledger.total(&allocate::after(&extents, &groups, &taken)) / whole;
+    *model = pruned;
+    Ok(Pruned { plan, losses, fitted, share })
+}
+
+/// What the steps of every group take off the axes.
+fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec<Elements> {
+    let of_group = |(group, sequence): (&super::Group, &Sequence)| {
+        let of_step = |step: &Vec<usize>| {
+            let channels: Vec<usize> = step.iter().map(|&number| group.channels[number]).collect();
+            ledger.elements(analysis, &channels)
+        };
+        sequence.steps.iter().map(of_step).collect()
+    };
+    analysis.groups.iter().zip(sequences).map(of_group).collect()
+}
+
+/// At most `count` samples, spread over all.
+fn spread<'a>(samples: &Batches<'a>, count: usize) -> Batches<'a> {
+    let all = samples.count();
+    let count = count.min(all);
+    let numbers: Vec<usize> = (0..count).map(|index| index * all / count.max(1)).collect();
+    samples.select(&numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prune::Norm;
+    use crate::prune::{Selection, importance};
+    use crate::quantize::testing::model;
+    use lapidary_ir::{Patch, Tensor};
+
+    const NETWORK: &str = "
+        g (float[N,3,6,6] x) => (float[N,4] y)
+        <float[8,3,3,3] w0, float[8] b0, float[10,8,3,3] w1, float[8,10,1,1] w2,
+         float[8,1,3,3] w3, float[12,8,1,1] w4, float[12,8,1,1] w5, float[4,12] w6>
+        {
+            s = Conv<pads = [1, 1, 1, 1]>(x, w0, b0)
+            r = Relu(s)
+            a = Conv<pads = [1, 1, 1, 1]>(r, w1)
+            c = Relu(a)
+            d = Conv(c, w2)
+            t = Add(r, d)
+            e = Conv<group = 8, pads = [1, 1, 1, 1]>(t, w3)
+            f = Relu(e)
+            h = Conv(f, w4)
+            k = Conv(t, w5)
+            m = Add(h, k)
+            n = Relu(m)
+            p = GlobalAveragePool(n)
+            q = Flatten(p)
+            y = Gemm<transB = 1>(q, w6)
+        }";
+
+    /// Numbers from −1 to 1.
+    fn noise(mut state: u32) -> impl FnMut() -> f32 {
+        move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        }
+    }
+
+    /// The network with weights around 0.
+    fn network() -> Model {
+        let mut model = model(NETWORK);
+        let mut patch = Patch::default();
+        for (seed, (value, tensor)) in model.graph.initializers().enumerate() {
+            let per_output = tensor.len() as f32 / tensor.dims()[0] as f32;
+            let mut number = noise(seed as u32);
+            let numbers: Vec<f32> =
+                (0..tensor.len()).map(|_| 2.0 * number() / per_output.sqrt()).collect();
+            patch.set_tensor(value, Tensor::new(tensor.dims(), &numbers));
+        }
+        model.graph.apply(patch).expect("the patch applies");
+        model
+    }
+
+    /// Images with a colour each, and noise.
+    fn samples() -> Inputs {
+        let (mut colour, mut pixel) = (noise(77), noise(78));
+        let plane = |_| {
+            let colour = 2.0 * colour();
+            std::iter::repeat_with(|| colour + pixel()).take(36).collect::<Vec<f32>>()
+        };
+        let numbers: Vec<f32> = (0..24 * 3).flat_map(plane).collect();
+        Inputs::from([("x".to_owned(), Tensor::new(&[24, 3, 6, 6], &numbers))])
+    }
+
+    fn prune(share: f64, limits: &Limits) -> Result<(Model, Pruned), PruneError> {
+        let mut model = network();
+        let target = Target { resource: Resource::Macs, share };
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let pruned = prune_compensated(&mut model, &samples(), &target, limits, &quiet)?;
+        Ok((model, pruned))
+    }
+
+    #[test]
+    fn every_step_brings_the_outputs_closer() {
+        let (model, pruned) = prune(0.5, &Limits::default()).expect("half can go");
+        let losses: Vec<f64> = pruned.losses.iter().map(|(_, loss)| *loss).collect();
+        assert!(losses[1] < 0.5 * losses[0] && losses[2] < losses[1], "{losses:?}");
+        assert!(pruned.share <= 0.5 && pruned.share > 0.48, "{}", pruned.share);
+        let macs = |model: &Model| -> u64 {
+            let graph = &model.graph;
+            graph.nodes().filter_map(|(_, node)| crate::macs::node_macs(graph, node)).sum()
+        };
+        let share = macs(&model) as f64 / macs(&network()) as f64;
+        assert!((share - pruned.share).abs() < 1e-12, "{share} {}", pruned.share);
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_matter() {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let run = || prune(0.6, &Limits::default()).expect("it can go").0.encode();
+            pool.expect("threads start").install(run)
+        };
+        assert!(with(1) == with(3));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let limits = Limits { min_channels: 7, max_ratio: 0.25 };
+        let error = prune(0.3, &limits).expect_err("too much is held");
+        assert!(error.to_string().contains("can't be reached"), "{error}");
+        let (_, pruned) = prune(0.75, &limits).expect("a quarter can go");
+        for group in &pruned.plan.groups {
+            let kept = group.size - group.removed.len();
+            assert!(kept >= 7.min(group.size) && 4 * group.removed.len() <= group.size);
+        }
+    }
+
+    #[test]
+    fn channels_chosen_by_loss_beat_those_of_the_smallest_norm() {
+        let original = network();
+        let (_, pruned) = prune(0.5, &Limits::default()).expect("half can go");
+        let analysis = Analysis::of(&original.graph);
+        let scores = importance(&original.graph, &analysis, Norm::L2);
+        let selection = Selection { ratio: 0.3, min_channels: 1, round_to: 1 };
+        let mut uniform = original.clone();
+        analysis.plan(&scores, &selection).apply(&mut uniform).expect("the plan applies");
+        let samples = samples();
+        let batches = Batches::new(&original.graph, &samples).expect("there are samples");
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let network = Network::new(&original, &analysis, &batches, &quiet).expect("it runs");
+        let loss = Trials::new(&network, &batches).loss(&uniform).expect("it runs");
+        assert!(pruned.losses[2].1 < 0.5 * loss, "{} {loss}", pruned.losses[2].1);
+    }
+}

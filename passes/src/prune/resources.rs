@@ -1,0 +1,176 @@
+//! What a model costs as a function of how many channels stay.
+use super::analysis::Analysis;
+use super::elements::Axis;
+use super::relations::Rewrite;
+use super::select::Extents;
+use crate::macs::{node_macs, sample_shape};
+use lapidary_ir::{ElemType, Graph, Model, Node, ValueId};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is to become less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul.
+    Macs,
+    /// Elements of constants that are not indices.
+    Parameters,
+    /// Bytes of the file.
+    Bytes,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Macs => "MACs",
+            Self::Parameters => "parameters",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
+/// A sum of products of extents: cost = c + Σ_t c_t · Π extents.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    axes: BTreeMap<Axis, usize>,
+    constant: f64,
+    terms: Vec<(f64, Vec<usize>)>,
+    /// The terms an axis is a factor of.
+    terms_of: Vec<Vec<usize>>,
+}
+
+impl Ledger {
+    /// The cost of a model in `resource`, by the extents of the axes of its analysis.
+    pub(crate) fn of(model: &Model, analysis: &Analysis, resource: Resource) -> Self {
+        let graph = &model.graph;
+        let axes: BTreeMap<Axis, usize> =
+            analysis.extents.keys().enumerate().map(|(number, &axis)| (axis, number)).collect();
+        let terms_of = vec![Vec::new(); axes.len()];
+        let mut ledger = Self { axes, constant: 0.0, terms: Vec::new(), terms_of };
+        match resource {
+            Resource::Macs => ledger.add_macs(graph, analysis),
+            Resource::Parameters => ledger.add_constants(graph, analysis, false),
+            Resource::Bytes => {
+                let stored: u64 = graph.initializers().map(|(_, data)| data.byte_len()).sum();
+                ledger.constant = model.encoded_len().saturating_sub(stored as usize) as f64;
+                ledger.add_constants(graph, analysis, true);
+            }
+        }
+        ledger
+    }
+
+    fn add_macs(&mut self, graph: &Graph, analysis: &Analysis) {
+        for (_, node) in graph.nodes() {
+            let Some(macs) = node_macs(graph, node) else { continue };
+            self.add(macs as f64, &factors(graph, node), analysis);
+        }
+    }
+
+    fn add_constants(&mut self, graph: &Graph, analysis: &Analysis, bytes: bool) {
+        let mut grouped: FxHashMap<ValueId, Axis> = FxHashMap::default();
+        for rewrite in &analysis.rewrites {
+            if let Rewrite::GroupedColumns { node, input, .. } = rewrite
+                && let Some(kernel) = graph[*node].input(1)
+            {
+                grouped.insert(kernel, *input);
+            }
+        }
+        for (value, data) in graph.initializers() {
+            let counted = ![ElemType::INT64, ElemType::STRING].contains(&data.elem_type());
+            let amount = if bytes { data.byte_len() } else { data.len() as u64 };
+            if !bytes && !counted {
+                continue;
+            }
+            let mut own: Vec<Axis> = (0..data.rank()).map(|axis| Axis::new(value, axis)).collect();
+            own.extend(grouped.get(&value));
+            self.add(amount as f64, &own, analysis);
+        }
+    }
+
+    fn add(&mut self, amount: f64, factors: &[Axis], analysis: &Analysis) {
+        let mut places = Vec::new();
+        let mut each = amount;
+        for axis in factors {
+            if let (Some(&place), Some(&extent)) = (self.axes.get(axis), analysis.extents.get(axis))
+                && extent > 0
+            {
+                each /= extent as f64;
+                places.push(place);
+            }
+        }
+        for &place in &places {
+            self.terms_of[place].push(self.terms.len());
+        }
+        self.terms.push((each, places));
+    }
+
+    /// The extents as a list, in the order of this ledger.
+    pub(crate) fn extents(&self, extents: &Extents) -> Vec<usize> {
+        extents.values().copied().collect()
+    }
+
+    /// What channels of the analysis take off the axes: places and counts.
+    pub(crate) fn elements(&self, analysis: &Analysis, channels: &[usize]) -> Vec<(usize, usize)> {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for &channel in channels {
+            for (axis, _) in &analysis.channels[channel].elements {
+                if let Some(&place) = self.axes.get(axis) {
+                    *counts.entry(place).or_default() += 1;
+                }
+            }
+        }
+        counts.into_iter().collect()
+    }
+
+    /// The cost with these extents.
+    pub(crate) fn total(&self, extents: &[usize]) -> f64 {
+        let terms = 0..self.terms.len();
+        self.constant + terms.map(|term| self.term(term, extents)).sum::<f64>()
+    }
+
+    /// What the cost falls by when elements go.
+    pub(crate) fn saved(&self, extents: &[usize], elements: &[(usize, usize)]) -> f64 {
+        let mut after = extents.to_vec();
+        let mut touched = Vec::new();
+        for &(place, count) in elements {
+            after[place] = after[place].saturating_sub(count);
+            touched.extend(&self.terms_of[place]);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        touched.iter().map(|&term| self.term(term, extents) - self.term(term, &after)).sum()
+    }
+
+    fn term(&self, term: usize, extents: &[usize]) -> f64 {
+        let (amount, places) = &self.terms[term];
+        places.iter().fold(*amount, |product, &place| product * extents[place] as f64)
+    }
+}
+
+/// The axes the multiply-accumulates of a node are proportional to.
+fn factors(graph: &Graph, node: &Node) -> Vec<Axis> {
+    let axes = |value: Option<ValueId>| {
+        let rank = value.and_then(|value| Some((value, graph.value(value).shape()?.len())));
+        rank.map(|(value, rank)| (0..rank).map(|axis| Axis::new(value, axis)).collect::<Vec<_>>())
+            .unwrap_or_default()
+    };
+    let (input, mut factors) = (axes(node.input(0)), axes(node.output(0)));
+    match node.op_type.as_str() {
+        "Conv" | "ConvTranspose" => {
+            let extent = node.input(0).and_then(|value| sample_shape(graph, value));
+            let channels = extent.and_then(|shape| shape.get(1).copied());
+            let groups = node.int("group").and_then(|groups| u64::try_from(groups).ok());
+            // A depthwise convolution reads one channel for every one it makes.
+            let depthwise = groups.is_some_and(|groups| groups > 1 && channels == Some(groups));
+            factors.truncate(2);
+            factors.extend(input.get(1).filter(|_| !depthwise));
+        }
+        "Gemm" => {
+            let contracted = usize::from(node.int("transA").unwrap_or(0) == 0);
+            factors.extend(input.get(contracted));
+        }
+        _ => factors.extend(input.last()),
+    }
+    factors
+}
