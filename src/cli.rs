@@ -341,6 +341,11 @@ pub(crate) struct Prune {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) data: Data,
+    /// Samples to measure the result on; by default those of --data.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) test: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) budget: Budget,
     #[command(flatten)]
     pub(crate) pruning: Pruning,
     #[command(flatten)]
@@ -353,12 +358,39 @@ pub(crate) struct Prune {
     pub(crate) no_optimize: bool,
 }
 
+/// How much stays. Where most can go for the least loss, most goes; with --data the channels that stay make up for
+/// the others.
+#[derive(Debug, Args)]
+pub(crate) struct Budget {
+    /// Keep this share of the multiply-accumulates.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) macs: Option<f64>,
+    /// Keep this share of the parameters.
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "macs")]
+    pub(crate) parameters: Option<f64>,
+    /// Keep this share of the bytes.
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["macs", "parameters"])]
+    pub(crate) bytes: Option<f64>,
+    /// Channels every axis keeps at least, when there is a target.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) min_channels: usize,
+    /// The fraction of a group that goes at most, when there is a target.
+    #[arg(long, value_name = "FRACTION", default_value_t = 1.0)]
+    pub(crate) max_ratio: f64,
+}
+
+/// A share above 0 and at most 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.trim().parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| format!("`{text}` is no share: above 0 and at most 1 is expected"))
+}
+
 /// How channels are chosen.
 #[derive(Debug, Args)]
 pub(crate) struct Pruning {
-    /// Fraction of channels to remove from every group.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.3)]
-    pub(crate) ratio: f64,
+    /// Remove this fraction of every group, by the norm of weights; without a target 0.3.
+    #[arg(long, value_name = "FRACTION", conflicts_with_all = ["macs", "parameters", "bytes"])]
+    pub(crate) ratio: Option<f64>,
     /// The importance of a channel.
     #[arg(long, value_enum, default_value = "l2")]
     pub(crate) norm: Norm,

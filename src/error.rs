@@ -4,6 +4,7 @@ use lapidary_exec::ExecError;
 use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
 use lapidary_passes::convert::ConvertError;
+use lapidary_passes::prune::compensated::PruneError;
 use lapidary_passes::quantize::{CalibrationFileError, MergeError, OtherModel};
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
@@ -91,6 +92,10 @@ pub enum Error {
         help("nothing was written; export the model for that opset, or leave --opset out")
     )]
     Convert(ConvertError),
+    /// The model can't be pruned as asked for.
+    #[error(transparent)]
+    #[diagnostic(code(LP0204), help("`lapidary prune MODEL --plan` shows which channels can go"))]
+    Prune(PruneError),
     /// The data can't be used.
     #[error("the data `{}` can't be used", path.display())]
     #[diagnostic(code(LP0304))]
@@ -203,7 +208,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Gate { .. } | Self::Pass(_) => 1,
+            Self::Gate { .. } | Self::Pass(_) | Self::Prune(_) => 1,
             Self::Convert(ConvertError::Lower { .. } | ConvertError::Unknown { .. }) => 2,
             Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
             Self::Read { source: ReadError::Open(_), .. }

@@ -23,6 +23,7 @@ mod file;
 mod layers;
 mod light;
 mod proof;
+mod prune;
 mod road;
 mod search;
 mod sensitivity;
@@ -45,6 +46,7 @@ pub use lapidary_proto::ReadOptions;
 pub use layers::{LayerError, layer_errors};
 pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
+pub use prune::prune_to;
 pub use road::{
     change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune,
     prune_as_is, quantize, quantize_corrected, quantize_refined, quantize_with,

@@ -1,10 +1,15 @@
 //! `lapidary prune`
 use super::open;
-use crate::cli::{Norm, Prune, Pruning};
-use crate::render::{self, Road};
-use lapidary::passes::prune::{self, PruneChannels};
+use crate::cli::{Budget, Norm, Prune, Pruning};
+use crate::render::{self, Progress, Road};
+use lapidary::ir::Model;
+use lapidary::passes::prune::compensated::{Limits, Target};
+use lapidary::passes::prune::{self, PruneChannels, Resource};
 use lapidary::passes::{Context, pipeline};
-use lapidary::{Error, Reference};
+use lapidary::{Dataset, Error, Reference};
+
+/// The ratio without a target.
+const RATIO: f64 = 0.3;
 
 pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
@@ -19,8 +24,8 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         render::prune_plan(&prune::Analysis::of(&model.graph), json);
         return Ok(());
     }
-    let data = options.data.read(&original)?;
-    let reference = data.map(|data| Reference::new(&original, data)).transpose()?;
+    let (data, test) = samples(options, &original)?;
+    let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     if reference.is_none() && options.gates.any() {
         return Err(Error::Usage {
             problem: "a gate needs samples".to_owned(),
@@ -28,19 +33,32 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         });
     }
     let mut road = Road::new("prune", &original, reference.as_ref());
-    let context = if options.no_optimize {
-        lapidary::prune_as_is(&mut model, &pass)?
-    } else {
+    if !options.no_optimize {
         let mut optimized = original.clone();
         lapidary::optimize(&mut optimized)?;
         road.step("optimize", &optimized)?;
-        lapidary::prune(&mut model, &pass)?
-    };
+    }
+    match options.budget.target() {
+        Some(target) => {
+            let progress = Progress::steps();
+            let show = |what, done, all| progress.show(what, done, all);
+            let limits = options.budget.limits();
+            let pruned = lapidary::prune_to(&mut model, data.as_ref(), &target, &limits, &show)?;
+            drop(progress);
+            road.pruned(&pruned, &target, data.is_some());
+        }
+        None => {
+            let context = match options.no_optimize {
+                true => lapidary::prune_as_is(&mut model, &pass)?,
+                false => lapidary::prune(&mut model, &pass)?,
+            };
+            road.passes(&context.records);
+        }
+    }
     let evaluation = road.step("prune", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;
     }
-    road.passes(&context.records);
     if let Some(output) = &options.output {
         lapidary::save(&model, output)?;
     }
@@ -48,10 +66,34 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// The samples to prune with and those to measure on, if there are any.
+fn samples(options: &Prune, original: &Model) -> Result<(Option<Dataset>, Option<Dataset>), Error> {
+    let test = options.test.as_deref();
+    if options.data.data.is_none() {
+        return Ok((None, options.data.read_test(original, test)?));
+    }
+    let (data, test) = options.data.read_with_test(original, test, "prune")?;
+    Ok((Some(data), Some(test)))
+}
+
+impl Budget {
+    /// What is to be left, if that is said.
+    fn target(&self) -> Option<Target> {
+        let Self { macs, parameters, bytes, min_channels: _, max_ratio: _ } = self;
+        let shares =
+            [(Resource::Macs, macs), (Resource::Parameters, parameters), (Resource::Bytes, bytes)];
+        shares.into_iter().find_map(|(resource, share)| Some(Target { resource, share: (*share)? }))
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { min_channels: self.min_channels, max_ratio: self.max_ratio }
+    }
+}
+
 impl Pruning {
     /// The pass these options describe.
     pub(crate) fn pass(&self) -> Result<PruneChannels, Error> {
-        pass(self.ratio, self.norm, self.round_to)
+        pass(self.ratio.unwrap_or(RATIO), self.norm, self.round_to)
     }
 }
 

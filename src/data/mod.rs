@@ -22,6 +22,7 @@ mod signature;
 mod spool;
 mod spread;
 mod stack;
+mod synthetic;
 
 pub use error::DatasetError;
 pub use plausible::{Finding, ImplausibleInput};
@@ -29,6 +30,7 @@ pub use preprocess::{Channels, Layout, Preprocess, Resize};
 pub use resample::Interpolation;
 
 pub(crate) use stack::concat;
+pub(crate) use synthetic::synthetic;
 
 use arrays::{Arrays, Folder};
 use feeds::{Memory, TestData};

@@ -14,6 +14,7 @@ mod light;
 mod passes;
 mod plan;
 mod progress;
+mod pruning;
 mod quantization;
 mod road;
 mod sensitivity;

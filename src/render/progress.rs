@@ -39,6 +39,25 @@ impl Progress {
         Self(bar)
     }
 
+    /// Shows what goes on, and how much of it is done, as [`Progress::show`] says.
+    pub(crate) fn steps() -> Self {
+        let bar = ProgressBar::new(1);
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {msg} {bar:30} {pos}/{len} ({elapsed})")
+        {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// Says what goes on, and that `done` of `all` are done.
+    pub(crate) fn show(&self, what: &'static str, done: usize, all: usize) {
+        self.0.set_message(what);
+        self.0.set_length(all as u64);
+        self.0.set_position(done as u64);
+    }
+
     /// Counts one more.
     pub(crate) fn advance(&self) {
         self.0.inc(1);

@@ -11,5 +11,6 @@ mod light;
 mod mixed_precision;
 mod models;
 mod program;
+mod pruning;
 mod qoperator;
 mod quantized;
