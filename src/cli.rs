@@ -1,6 +1,7 @@
 //! The command line.
 use crate::commands::{Convert, Data, Float, Light, Search, Sensitivity};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lapidary::passes::prune::compensated::Importance;
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
 
@@ -371,6 +372,13 @@ pub(crate) struct Budget {
     /// Keep this share of the bytes.
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["macs", "parameters"])]
     pub(crate) bytes: Option<f64>,
+    /// Which channels of a group go first, when there is a target: obs, wanda, activation, fpgm, l1, l2, random.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) importance: Importance,
+    /// When there is a target, keep the channels these nodes make: names, op:TYPE for operators, re:PATTERN for
+    /// names that match.
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    pub(crate) ignore: Vec<NodeSelector>,
     /// Channels every axis keeps at least, when there is a target.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) min_channels: usize,

@@ -1,13 +1,13 @@
 //! Pruning to a share of what a model costs.
 use crate::data::synthetic;
-use crate::{Cost, Dataset, Error, optimize};
+use crate::{Cost, Dataset, Error, optimize, optimize_with};
 use lapidary_exec::Inputs;
 use lapidary_ir::Model;
-use lapidary_passes::driver;
 use lapidary_passes::prune::Resource;
 use lapidary_passes::prune::compensated::{
-    Limits, Progress, PruneError, Pruned, Target, prune_compensated,
+    Options, Progress, PruneError, Pruned, Target, prune_by_way_of, prune_compensated, renormalized,
 };
+use lapidary_passes::{Context, driver, pipeline};
 
 /// Samples that pruning reads.
 const SAMPLES: usize = 512;
@@ -16,8 +16,10 @@ const SAMPLES: usize = 512;
 const MADE_UP: usize = 256;
 
 /// Removes channels until a share of the resource is left, counted from the model as it is given; those that stay
-/// make up for them, as far as they can on samples without labels. Without samples they are made up: noise with the
-/// spectrum of photographs, where an input looks like images. The model is optimized before and after.
+/// make up for them, as far as they can on samples without labels. The model is optimized before and after.
+///
+/// Without samples they are made up: noise with the spectrum of photographs, where an input looks like images. What
+/// normalizations know of the samples the model was trained on is then used too.
 ///
 /// # Errors
 /// When samples can't be read, the model can't be executed, the target is out of reach or a pass is at fault.
@@ -25,23 +27,59 @@ pub fn prune_to(
     model: &mut Model,
     data: Option<&Dataset>,
     target: &Target,
-    limits: &Limits,
+    options: &Options,
     progress: Progress<'_>,
 ) -> Result<Pruned, Error> {
+    let original = model.clone();
     let before = Cost::of(model).of_resource(target.resource);
     optimize(model)?;
     let after = Cost::of(model).of_resource(target.resource);
     let given = before as f64 / (after as f64).max(1.0);
-    let samples = match data {
-        Some(data) => read(data)?,
-        None => synthetic(model, MADE_UP).map_err(|error| Error::Usage {
-            problem: format!("samples can't be made up: {error}"),
-            help: "give samples with --data, or prune with --ratio".to_owned(),
-        })?,
-    };
     let wanted = Target { share: target.share * given, ..*target };
-    let pruned = prune_compensated(model, &samples, &wanted, limits, progress);
-    let mut pruned = pruned.map_err(|error| match error {
+    let pruned = match data {
+        Some(data) => prune_compensated(model, &read(data)?, &wanted, options, progress),
+        None => without_samples(model, original, &wanted, options, progress)?,
+    };
+    let mut pruned = pruned.map_err(|error| fault(error, given))?;
+    optimize(model)?;
+    driver::check("prune", model)?;
+    pruned.share = Cost::of(model).of_resource(target.resource) as f64 / (before as f64).max(1.0);
+    Ok(pruned)
+}
+
+fn read(data: &Dataset) -> Result<Inputs, Error> {
+    data.take(SAMPLES).stacked().map_err(|source| Error::data(data.path(), source))
+}
+
+/// Prunes the optimized model, of which the original still has its normalizations.
+fn without_samples(
+    model: &mut Model,
+    mut original: Model,
+    target: &Target,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Result<Pruned, PruneError>, Error> {
+    let samples = synthetic(model, MADE_UP).map_err(|error| Error::Usage {
+        problem: format!("samples can't be made up: {error}"),
+        help: "give samples with --data, or prune with --ratio".to_owned(),
+    })?;
+    optimize_with(&mut original, &pipeline::clean(), &mut Context::default())?;
+    original.graph.infer();
+    let mut other = match renormalized(&original, &samples) {
+        Ok(other) => other,
+        Err(error) => return Ok(Err(error)),
+    };
+    optimize(&mut other)?;
+    match prune_by_way_of(model, other, &samples, target, options, progress) {
+        Ok(None) => Ok(prune_compensated(model, &samples, target, options, progress)),
+        Ok(Some(pruned)) => Ok(Ok(pruned)),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// An error, with shares of the model as it was given, which costs `given` times what the optimized one does.
+fn fault(error: PruneError, given: f64) -> Error {
+    match error {
         PruneError::OutOfReach { share, resource, least } => Error::Prune(PruneError::OutOfReach {
             share: share / given,
             resource,
@@ -53,15 +91,7 @@ pub fn prune_to(
             help: "pruning to a target runs the model on the data; --ratio does not need to",
         },
         error => Error::Prune(error),
-    })?;
-    optimize(model)?;
-    driver::check("prune", model)?;
-    pruned.share = Cost::of(model).of_resource(target.resource) as f64 / (before as f64).max(1.0);
-    Ok(pruned)
-}
-
-fn read(data: &Dataset) -> Result<Inputs, Error> {
-    data.take(SAMPLES).stacked().map_err(|source| Error::data(data.path(), source))
+    }
 }
 
 impl Cost {

@@ -3,7 +3,7 @@ use super::open;
 use crate::cli::{Budget, Norm, Prune, Pruning};
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
-use lapidary::passes::prune::compensated::{Limits, Target};
+use lapidary::passes::prune::compensated::{Options, Target};
 use lapidary::passes::prune::{self, PruneChannels, Resource};
 use lapidary::passes::{Context, pipeline};
 use lapidary::{Dataset, Error, Reference};
@@ -42,8 +42,8 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         Some(target) => {
             let progress = Progress::steps();
             let show = |what, done, all| progress.show(what, done, all);
-            let limits = options.budget.limits();
-            let pruned = lapidary::prune_to(&mut model, data.as_ref(), &target, &limits, &show)?;
+            let choice = options.budget.options();
+            let pruned = lapidary::prune_to(&mut model, data.as_ref(), &target, &choice, &show)?;
             drop(progress);
             road.pruned(&pruned, &target, data.is_some());
         }
@@ -79,14 +79,20 @@ fn samples(options: &Prune, original: &Model) -> Result<(Option<Dataset>, Option
 impl Budget {
     /// What is to be left, if that is said.
     fn target(&self) -> Option<Target> {
-        let Self { macs, parameters, bytes, min_channels: _, max_ratio: _ } = self;
+        let Self { macs, parameters, bytes, .. } = self;
         let shares =
             [(Resource::Macs, macs), (Resource::Parameters, parameters), (Resource::Bytes, bytes)];
         shares.into_iter().find_map(|(resource, share)| Some(Target { resource, share: (*share)? }))
     }
 
-    fn limits(&self) -> Limits {
-        Limits { min_channels: self.min_channels, max_ratio: self.max_ratio }
+    fn options(&self) -> Options {
+        let Self { importance, min_channels, max_ratio, ignore, .. } = self;
+        Options {
+            importance: *importance,
+            min_channels: *min_channels,
+            max_ratio: *max_ratio,
+            ignore: ignore.clone(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn positions(positions: usize, count: usize, seed: u64) -> Vec<usize>
 }
 
 /// The finalizer of splitmix64 (Steele, Lea and Flood 2014).
-fn hash(seed: u64) -> u64 {
+pub(crate) fn hash(seed: u64) -> u64 {
     let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -8,37 +8,47 @@
 //!
 //! The parts are those of `He` et al. 2017 (least squares for pruned inputs), `ZipLM` and OSSCAR (2023, 2024: structured
 //! Optimal Brain Surgeon).
-use super::analysis::Analysis;
+use super::analysis::{Analysis, Group, Member};
 use super::apply::ApplyError;
 use super::plan::{ChannelPlan, PlanError};
+use super::relations::Role;
 use super::resources::{Ledger, Resource};
 use super::sequence::Sequence;
+use crate::macs::node_macs;
+use crate::quantize::NodeSelector;
 use crate::samples::batches::Batches;
 use lapidary_exec::{ExecError, Inputs};
-use lapidary_ir::Model;
+use lapidary_ir::{Graph, Model};
 use rayon::prelude::*;
 
 mod allocate;
 mod divergence;
 mod fit;
+mod importance;
 mod least_squares;
 mod moments;
 mod network;
 mod obs;
 mod products;
 mod refit;
+mod renormalize;
 mod sensitivity;
 mod watch;
 
 use allocate::{Elements, allocate};
+pub use importance::{Importance, UnknownImportance};
 use network::Network;
+pub use renormalize::{prune_by_way_of, renormalized};
 use sensitivity::Trials;
 
-/// Samples that moments are taken from and products are fitted on, at most.
-const FITTED: usize = 512;
+/// Samples that moments are taken from and products are fitted on, at least and at most.
+const FITTED: (usize, usize) = (128, 512);
 
-/// Samples that losses are measured on, at most.
-const MEASURED: usize = 256;
+/// Samples that losses are measured on, at least and at most.
+const MEASURED: (usize, usize) = (32, 256);
+
+/// Multiply-accumulates that fitting or measuring may take; for more there are fewer samples.
+const MOST_MACS: f64 = 1e12;
 
 /// Is told what is done, how many of it are done, and how many there are.
 pub type Progress<'a> = &'a (dyn Fn(&'static str, usize, usize) + Sync);
@@ -52,18 +62,39 @@ pub struct Target {
     pub share: f64,
 }
 
-/// What groups have to keep.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+/// What channels go first, and which stay whatever they cost.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The order in which channels go.
+    pub importance: Importance,
     /// Channels every axis keeps at least; 0 counts as 1.
     pub min_channels: usize,
     /// The share of a group that goes at most.
     pub max_ratio: f64,
+    /// Channels that these nodes make stay.
+    pub ignore: Vec<NodeSelector>,
 }
 
-impl Default for Limits {
+impl Default for Options {
     fn default() -> Self {
-        Self { min_channels: 1, max_ratio: 1.0 }
+        let importance = Importance::default();
+        Self { importance, min_channels: 1, max_ratio: 1.0, ignore: Vec::new() }
+    }
+}
+
+impl Options {
+    /// Channels of a group that may go at most.
+    fn most(&self, graph: &Graph, group: &Group) -> usize {
+        let makes = |member: &&Member| member.role == Role::Producer;
+        let mut makers = group
+            .members
+            .iter()
+            .filter(makes)
+            .flat_map(|member| graph.consumers(member.place.value));
+        let ignored =
+            makers.any(|node| self.ignore.iter().any(|chosen| chosen.selects(graph, node)));
+        let share = if ignored { 0.0 } else { self.max_ratio.clamp(0.0, 1.0) };
+        (share * group.size as f64 + 1e-9) as usize
     }
 }
 
@@ -116,21 +147,25 @@ pub fn prune_compensated(
     model: &mut Model,
     samples: &Inputs,
     target: &Target,
-    limits: &Limits,
+    options: &Options,
     progress: Progress<'_>,
 ) -> Result<Pruned, PruneError> {
     let analysis = Analysis::of(&model.graph);
     let all = Batches::new(&model.graph, samples)?;
-    let fitted_on = spread(&all, FITTED);
-    let measured_on = spread(&all, MEASURED);
+    let macs = macs(&model.graph);
+    let products = model.graph.nodes().filter(|(_, node)| node_macs(&model.graph, node).is_some());
+    let fitted_on = spread(&all, affordable(macs, products.count(), FITTED));
     let network = Network::new(model, &analysis, &fitted_on, progress)?;
     progress("order", 0, analysis.groups.len());
-    let sequence = |group| {
-        let scores = network.scores(group);
-        let most = (limits.max_ratio.clamp(0.0, 1.0) * group.size as f64 + 1e-9) as usize;
-        Sequence::new(&analysis, group, &scores, limits.min_channels.max(1), most)
+    let sequence = |(index, group): (usize, &Group)| {
+        let most = options.most(&model.graph, group);
+        if most == 0 || group.removable.is_empty() {
+            return Sequence::default();
+        }
+        let scores = network.scores(index, options.importance);
+        Sequence::new(&analysis, group, &scores, options.min_channels.max(1), most)
     };
-    let sequences: Vec<Sequence> = analysis.groups.par_iter().map(sequence).collect();
+    let sequences: Vec<Sequence> = analysis.groups.par_iter().enumerate().map(sequence).collect();
     let ledger = Ledger::of(model, &analysis, target.resource);
     let extents = ledger.extents(&analysis.extents);
     let groups: Vec<Elements> = elements(&analysis, &ledger, &sequences);
@@ -143,6 +178,9 @@ pub fn prune_compensated(
         let Target { share, resource } = *target;
         return Err(PruneError::OutOfReach { share, resource, least });
     }
+    let steps = sequences.iter().filter(|sequence| !sequence.steps.is_empty()).count();
+    let count = affordable(macs, steps * sensitivity::SHARES.len(), MEASURED);
+    let measured_on = spread(&all, count);
     let trials = Trials::new(&network, &measured_on);
     let curves = trials.curves(&sequences, progress)?;
     let taken = allocate(&ledger, &extents, &groups, &curves, target.share * whole);
@@ -166,7 +204,7 @@ pub fn prune_compensated(
 
 /// What the steps of every group take off the axes.
 fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec<Elements> {
-    let of_group = |(group, sequence): (&super::Group, &Sequence)| {
+    let of_group = |(group, sequence): (&Group, &Sequence)| {
         let of_step = |step: &Vec<usize>| {
             let channels: Vec<usize> = step.iter().map(|&number| group.channels[number]).collect();
             ledger.elements(analysis, &channels)
@@ -174,6 +212,17 @@ fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec
         sequence.steps.iter().map(of_step).collect()
     };
     analysis.groups.iter().zip(sequences).map(of_group).collect()
+}
+
+/// Multiply-accumulates of all products for one sample.
+fn macs(graph: &Graph) -> f64 {
+    graph.nodes().filter_map(|(_, node)| node_macs(graph, node)).map(|macs| macs as f64).sum()
+}
+
+/// The samples with which `runs` of half a network each take no more than [`MOST_MACS`], within bounds.
+fn affordable(macs: f64, runs: usize, (least, most): (usize, usize)) -> usize {
+    let each = 0.5 * macs * runs as f64;
+    ((MOST_MACS / each.max(1.0)) as usize).clamp(least, most)
 }
 
 /// At most `count` samples, spread over all.
@@ -248,25 +297,21 @@ mod tests {
         Inputs::from([("x".to_owned(), Tensor::new(&[24, 3, 6, 6], &numbers))])
     }
 
-    fn prune(share: f64, limits: &Limits) -> Result<(Model, Pruned), PruneError> {
+    fn prune(share: f64, options: &Options) -> Result<(Model, Pruned), PruneError> {
         let mut model = network();
         let target = Target { resource: Resource::Macs, share };
         let quiet = |_: &'static str, _: usize, _: usize| {};
-        let pruned = prune_compensated(&mut model, &samples(), &target, limits, &quiet)?;
+        let pruned = prune_compensated(&mut model, &samples(), &target, options, &quiet)?;
         Ok((model, pruned))
     }
 
     #[test]
     fn every_step_brings_the_outputs_closer() {
-        let (model, pruned) = prune(0.5, &Limits::default()).expect("half can go");
+        let (model, pruned) = prune(0.5, &Options::default()).expect("half can go");
         let losses: Vec<f64> = pruned.losses.iter().map(|(_, loss)| *loss).collect();
         assert!(losses[1] < 0.5 * losses[0] && losses[2] < losses[1], "{losses:?}");
         assert!(pruned.share <= 0.5 && pruned.share > 0.48, "{}", pruned.share);
-        let macs = |model: &Model| -> u64 {
-            let graph = &model.graph;
-            graph.nodes().filter_map(|(_, node)| crate::macs::node_macs(graph, node)).sum()
-        };
-        let share = macs(&model) as f64 / macs(&network()) as f64;
+        let share = macs(&model.graph) / macs(&network().graph);
         assert!((share - pruned.share).abs() < 1e-12, "{share} {}", pruned.share);
     }
 
@@ -274,18 +319,25 @@ mod tests {
     fn the_number_of_threads_does_not_matter() {
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let run = || prune(0.6, &Limits::default()).expect("it can go").0.encode();
+            let run = || prune(0.6, &Options::default()).expect("it can go").0.encode();
             pool.expect("threads start").install(run)
         };
         assert!(with(1) == with(3));
     }
 
     #[test]
+    fn large_networks_run_on_fewer_samples() {
+        assert_eq!(affordable(21e6, 16, FITTED), 512);
+        assert_eq!(affordable(300e6, 53, FITTED), 128);
+        assert_eq!(affordable(300e6, 100, MEASURED), 66);
+    }
+
+    #[test]
     fn limits_hold() {
-        let limits = Limits { min_channels: 7, max_ratio: 0.25 };
-        let error = prune(0.3, &limits).expect_err("too much is held");
+        let options = Options { min_channels: 7, max_ratio: 0.25, ..Options::default() };
+        let error = prune(0.3, &options).expect_err("too much is held");
         assert!(error.to_string().contains("can't be reached"), "{error}");
-        let (_, pruned) = prune(0.75, &limits).expect("a quarter can go");
+        let (_, pruned) = prune(0.75, &options).expect("a quarter can go");
         for group in &pruned.plan.groups {
             let kept = group.size - group.removed.len();
             assert!(kept >= 7.min(group.size) && 4 * group.removed.len() <= group.size);
@@ -293,9 +345,22 @@ mod tests {
     }
 
     #[test]
+    fn ignored_nodes_keep_their_channels() {
+        let ignore = vec!["op:Gemm".parse().expect("valid"), "a".parse().expect("valid")];
+        let options = Options { ignore, ..Options::default() };
+        let (_, pruned) = prune(0.7, &options).expect("others can go");
+        let lost = |name: &str| {
+            let group = pruned.plan.groups.iter().find(|group| group.name == name);
+            group.expect("there is such a group").removed.len()
+        };
+        assert_eq!(lost("a"), 0);
+        assert!(pruned.plan.groups.iter().any(|group| !group.removed.is_empty()));
+    }
+
+    #[test]
     fn channels_chosen_by_loss_beat_those_of_the_smallest_norm() {
         let original = network();
-        let (_, pruned) = prune(0.5, &Limits::default()).expect("half can go");
+        let (_, pruned) = prune(0.5, &Options::default()).expect("half can go");
         let analysis = Analysis::of(&original.graph);
         let scores = importance(&original.graph, &analysis, Norm::L2);
         let selection = Selection { ratio: 0.3, min_channels: 1, round_to: 1 };

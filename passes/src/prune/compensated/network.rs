@@ -1,12 +1,10 @@
 //! A network whose channels are to go: what its products multiply, and how they make up for what goes.
 use super::least_squares::Cholesky;
 use super::moments::{Moments, ridge};
-use super::obs::{self, Reader};
 use super::products::Product;
 use super::watch::{quota, watch, windows};
 use super::{Progress, PruneError};
-use crate::prune::analysis::{Analysis, Group};
-use crate::prune::importance::{Norm, importance};
+use crate::prune::analysis::Analysis;
 use crate::prune::plan::ChannelPlan;
 use crate::samples::batches::Batches;
 use lapidary_ir::{Model, NodeId, Patch};
@@ -27,7 +25,7 @@ pub(super) struct Network<'a> {
     pub(super) analysis: &'a Analysis,
     pub(super) products: Vec<Product>,
     /// Moments of the products that read channels that can go.
-    moments: Vec<Option<Moments>>,
+    pub(super) moments: Vec<Option<Moments>>,
 }
 
 impl<'a> Network<'a> {
@@ -93,40 +91,6 @@ impl<'a> Network<'a> {
         let can_go = owners.iter().any(|&owner| self.analysis.channels[owner].removable);
         let size = owners.len() * product.taps;
         (can_go && product.groups == 1 && size <= MOST_NUMBERS).then_some(size)
-    }
-
-    /// How important each channel of a group is: its place in the order in which channels go. Channels nothing
-    /// reads whose moments are known have the norm of their weights.
-    pub(super) fn scores(&self, group: &Group) -> Vec<f64> {
-        let numbers: FxHashMap<usize, usize> =
-            group.channels.iter().enumerate().map(|(number, &channel)| (channel, number)).collect();
-        let mut readers = Vec::new();
-        for (product, moments) in self.products.iter().zip(&self.moments) {
-            let (Some(moments), Some(axis)) = (moments, product.input_axis(&self.model.graph))
-            else {
-                continue;
-            };
-            let mut columns = vec![Vec::new(); group.size];
-            for (index, owner) in self.analysis.owners[&axis].iter().enumerate() {
-                if let Some(&number) = numbers.get(owner) {
-                    columns[number].extend(index * product.taps..(index + 1) * product.taps);
-                }
-            }
-            if columns.iter().all(Vec::is_empty) {
-                continue;
-            }
-            let Some(weights) = product.rows(&self.model.graph) else { continue };
-            readers.extend(Reader::new(weights, moments.gram(product.has_bias()), columns));
-        }
-        if readers.is_empty() {
-            let place = self.analysis.groups.iter().position(|other| std::ptr::eq(other, group));
-            let mut norms = importance(&self.model.graph, self.analysis, Norm::L2);
-            return place.map(|place| norms.swap_remove(place)).unwrap_or_default();
-        }
-        let mut scores = vec![f64::INFINITY; group.size];
-        let order = obs::order(&mut readers, &group.removable);
-        order.iter().enumerate().for_each(|(place, &number)| scores[number] = place as f64);
-        scores
     }
 
     /// The network without some channels, its weights as they were.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The shares of the channels of a group that are tried.
-const SHARES: [f64; 7] = [0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9];
+pub(super) const SHARES: [f64; 7] = [0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9];
 
 /// Bytes of values that are kept at once, unless one group needs more.
 const MOST_BYTES: u64 = 768 << 20;
