@@ -18,6 +18,8 @@ fn half_of_the_multiplications_go_and_the_accuracy_stays() {
             "0.5",
             "--data",
             "fixtures/digits_calib.npz",
+            "--samples",
+            "64",
             "--test",
             "fixtures/digits_test.npz",
         ];
@@ -47,7 +49,7 @@ fn parameters_and_bytes_are_targets_too() {
     let out = folder.path().join("p.onnx");
     let model = fixture("digits_resnet_unfused_op17.onnx");
     let size = fs::metadata(&model).unwrap().len() as f64;
-    let data = ["--data", "fixtures/digits_calib.npz", "--samples", "32"];
+    let data = ["--data", "fixtures/digits_calib.npz", "--samples", "16"];
     let run = run_on(
         "prune",
         "digits_resnet_unfused_op17",
@@ -71,8 +73,19 @@ fn parameters_and_bytes_are_targets_too() {
 fn a_target_out_of_reach_is_refused() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("p.onnx");
-    let options = ["--macs", "0.0001", "--data", "fixtures/digits_calib.npz", "--samples", "4"];
-    let run = run_on("prune", "digits_resnet_unfused_op17", &out, &options);
+    let model = fixture("digits_resnet_unfused_op17.onnx");
+    let run = lapidary([
+        "prune",
+        model.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+        "--macs",
+        "0.0001",
+        "--data",
+        "fixtures/digits_calib.npz",
+        "--samples",
+        "4",
+    ]);
     let message = run.fails_with(1, folder.path());
     assert!(message.contains("0.000 of the MACs can't be reached"), "{message}");
     assert!(!out.exists());
