@@ -105,3 +105,57 @@ impl Cost {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapidary_ir::text;
+
+    fn network() -> Model {
+        let source = "
+            g (float[N,3,8,8] x) => (float[N,2] y)
+            <float[8,3,3,3] w0, float[8] s, float[8] h, float[8] m,
+             float[8] v = {1, 2, 3, 4, 5, 6, 7, 8}, float[8,8,3,3] w1, float[2,8] w2>
+            {
+                a = Conv<pads = [1, 1, 1, 1]>(x, w0)
+                n = BatchNormalization(a, s, h, m, v)
+                r = Relu(n)
+                b = Conv<pads = [1, 1, 1, 1]>(r, w1)
+                t = Relu(b)
+                p = GlobalAveragePool(t)
+                q = Flatten(p)
+                y = Gemm<transB = 1>(q, w2)
+            }";
+        let mut model = text::parse(source).expect("the text is a model");
+        model.graph.infer();
+        model
+    }
+
+    fn prune(resource: Resource, share: f64) -> Result<(Model, Pruned), Error> {
+        let mut model = network();
+        let target = Target { resource, share };
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let pruned = prune_to(&mut model, None, &target, &Options::default(), &quiet)?;
+        Ok((model, pruned))
+    }
+
+    #[test]
+    fn without_samples_a_target_is_met_on_made_up_ones() {
+        for (resource, share) in [(Resource::Macs, 0.6), (Resource::Parameters, 0.7)] {
+            let (model, pruned) = prune(resource, share).expect("it can be pruned");
+            assert!(pruned.share <= share && pruned.share > share - 0.15, "{}", pruned.share);
+            assert!(model.validate().is_empty());
+            let before = Cost::of(&network()).of_resource(resource) as f64;
+            let after = Cost::of(&model).of_resource(resource) as f64;
+            assert!((after / before - pruned.share).abs() < 1e-12);
+            let normalized = |(_, node): (_, &lapidary_ir::Node)| node.is("BatchNormalization");
+            assert!(!model.graph.nodes().any(normalized));
+        }
+    }
+
+    #[test]
+    fn shares_out_of_reach_are_those_of_the_model_as_given() {
+        let error = prune(Resource::Macs, 0.001).expect_err("so little can't be left");
+        assert!(error.to_string().starts_with("0.001 of the MACs can't be reached"), "{error}");
+    }
+}

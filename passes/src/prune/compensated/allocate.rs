@@ -74,7 +74,7 @@ pub(super) fn allocate(
 
 fn give_back(
     ledger: &Ledger,
-    extents: &mut Vec<usize>,
+    extents: &mut [usize],
     groups: &[Elements],
     curves: &[Curve],
     budget: f64,
@@ -85,7 +85,7 @@ fn give_back(
         let mut best: Option<(f64, usize)> = None;
         for (group, curve) in curves.iter().enumerate() {
             let Some(last) = taken[group].checked_sub(1) else { continue };
-            let mut whole = extents.clone();
+            let mut whole = extents.to_owned();
             shift(&mut whole, &groups[group][last], true);
             let more = ledger.saved(&whole, &groups[group][last]);
             if cost + more > budget {
