@@ -151,6 +151,22 @@ pub fn prune_compensated(
     progress: Progress<'_>,
 ) -> Result<Pruned, PruneError> {
     let analysis = Analysis::of(&model.graph);
+    let ledger = Ledger::of(model, &analysis, target.resource);
+    let extents = ledger.extents(&analysis.extents);
+    let whole = ledger.total(&extents);
+    let out_of_reach = |groups: &[Elements], taken: &[usize]| {
+        let least = ledger.total(&allocate::after(&extents, groups, taken)) / whole;
+        let Target { share, resource } = *target;
+        let out = least > share * (1.0 + 1e-9);
+        if out { Err(PruneError::OutOfReach { share, resource, least }) } else { Ok(least) }
+    };
+    let any_order = |group: &Group| {
+        let most = options.most(&model.graph, group);
+        Sequence::new(&analysis, group, &vec![0.0; group.size], options.min_channels.max(1), most)
+    };
+    let sequences: Vec<Sequence> = analysis.groups.iter().map(any_order).collect();
+    let all_steps: Vec<usize> = sequences.iter().map(|sequence| sequence.steps.len()).collect();
+    out_of_reach(&elements(&analysis, &ledger, &sequences), &all_steps)?;
     let all = Batches::new(&model.graph, samples)?;
     let macs = macs(&model.graph);
     let products = model.graph.nodes().filter(|(_, node)| node_macs(&model.graph, node).is_some());
@@ -166,24 +182,14 @@ pub fn prune_compensated(
         Sequence::new(&analysis, group, &scores, options.min_channels.max(1), most)
     };
     let sequences: Vec<Sequence> = analysis.groups.par_iter().enumerate().map(sequence).collect();
-    let ledger = Ledger::of(model, &analysis, target.resource);
-    let extents = ledger.extents(&analysis.extents);
     let groups: Vec<Elements> = elements(&analysis, &ledger, &sequences);
-    let whole = ledger.total(&extents);
-    let least = {
-        let all: Vec<usize> = sequences.iter().map(|sequence| sequence.steps.len()).collect();
-        ledger.total(&allocate::after(&extents, &groups, &all)) / whole
-    };
-    if least > target.share {
-        let Target { share, resource } = *target;
-        return Err(PruneError::OutOfReach { share, resource, least });
-    }
     let steps = sequences.iter().filter(|sequence| !sequence.steps.is_empty()).count();
     let count = affordable(macs, steps * sensitivity::SHARES.len(), MEASURED);
     let measured_on = spread(&all, count);
     let trials = Trials::new(&network, &measured_on);
     let curves = trials.curves(&sequences, progress)?;
     let taken = allocate(&ledger, &extents, &groups, &curves, target.share * whole);
+    let share = out_of_reach(&groups, &taken)?;
     let lists: Vec<(usize, Vec<usize>)> = sequences
         .iter()
         .zip(&taken)
@@ -197,7 +203,6 @@ pub fn prune_compensated(
     losses.push(("moments", trials.loss(&pruned)?));
     let fitted = refit::refit(&network, &plan, &mut pruned, &fitted_on, progress)?;
     losses.push(("fit", trials.loss(&pruned)?));
-    let share = ledger.total(&allocate::after(&extents, &groups, &taken)) / whole;
     *model = pruned;
     Ok(Pruned { plan, losses, fitted, share })
 }
