@@ -1,7 +1,9 @@
 //! The reports of the verbs that change or compare models.
+use super::factorization::Factors;
 use super::quantization::Expected;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
+use lapidary::passes::factorize::Factorization;
 use lapidary::passes::quantize::equalize::FloatChange;
 use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
@@ -40,6 +42,8 @@ struct RoadReport {
     unrefined: BTreeMap<&'static str, Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<Searched>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factorization: Option<Factors>,
 }
 
 /// What computes on integers by itself, and what stays between conversions.
@@ -197,6 +201,7 @@ impl<'a> Road<'a> {
             float_changes: Vec::new(),
             refinement: Vec::new(),
             search: None,
+            factorization: None,
             unrefined: BTreeMap::new(),
         };
         Self { command, reference, report }
@@ -269,6 +274,11 @@ impl<'a> Road<'a> {
         self.report.search = Some(Searched { trials, float });
     }
 
+    /// Adds what was factorized.
+    pub(crate) fn factorization(&mut self, found: &Factorization, explain: bool) {
+        self.report.factorization = Some(Factors::new(found, explain));
+    }
+
     /// Adds which nodes run as integers.
     pub(crate) fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
         let mut float: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -326,6 +336,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
         for name in float {
             println!("  {name}");
         }
+    }
+    if let Some(factorization) = &report.factorization {
+        factorization.print();
     }
     left_alone(&report.passes);
     if let Some(placement) = &report.placement {

@@ -12,7 +12,7 @@ const NUMBERS: usize = 1 << 16;
 
 /// Samples divided into what the model takes at once. They stay where they are until they are asked for.
 #[derive(Clone)]
-pub(super) struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     samples: &'a BTreeMap<String, Tensor>,
     /// The samples there are, by number.
     entries: Vec<usize>,
@@ -24,7 +24,7 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         graph: &Graph,
         samples: &'a BTreeMap<String, Tensor>,
     ) -> Result<Self, ExecError> {
@@ -59,27 +59,27 @@ impl<'a> Batches<'a> {
     }
 
     /// The samples.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.entries.len()
     }
 
     /// Some of the samples, by number.
-    pub(super) fn select(&self, numbers: &[usize]) -> Self {
+    pub(crate) fn select(&self, numbers: &[usize]) -> Self {
         let entries = numbers.iter().filter_map(|&number| self.entries.get(number).copied());
         Self { entries: entries.collect(), ..self.clone() }
     }
 
     /// All samples, stacked.
-    pub(super) fn stacked(&self) -> Result<Inputs, ExecError> {
+    pub(crate) fn stacked(&self) -> Result<Inputs, ExecError> {
         self.gather(&self.entries)
     }
 
-    pub(super) fn spans(&self) -> impl Iterator<Item = Span<usize>> {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span<usize>> {
         let starts = (0..self.count()).step_by(self.size);
         starts.map(|start| start..self.count().min(start + self.size))
     }
 
-    pub(super) fn at(&self, span: Span<usize>) -> Result<Inputs, ExecError> {
+    pub(crate) fn at(&self, span: Span<usize>) -> Result<Inputs, ExecError> {
         let filling = if self.fixed { self.size - span.len() } else { 0 };
         let last = span.end - 1;
         let numbers = span.chain(std::iter::repeat_n(last, filling));

@@ -26,7 +26,7 @@ use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
 mod analytic;
-mod batches;
+pub(crate) mod batches;
 mod cholesky;
 mod collect;
 mod float;
@@ -35,9 +35,9 @@ mod layer;
 mod moments;
 mod ranges;
 mod rounding;
-mod sampling;
+pub(crate) mod sampling;
 mod solve;
-mod windows;
+pub(crate) mod windows;
 
 pub use analytic::correct_biases;
 pub use float::best_alpha;

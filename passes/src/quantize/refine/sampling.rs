@@ -2,7 +2,7 @@
 
 /// At most `count` of `positions` positions, increasing: one of every stratum of equal length, chosen by a hash
 /// of the seed and the stratum.
-pub(super) fn positions(positions: usize, count: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn positions(positions: usize, count: usize, seed: u64) -> Vec<usize> {
     if positions <= count {
         return (0..positions).collect();
     }

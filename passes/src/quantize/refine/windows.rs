@@ -4,7 +4,7 @@ use lapidary_ir::Node;
 /// The windows of a product over one input: for every position of the output the K numbers that are multiplied
 /// by a row of the weights, in the order of the weights.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Windows {
+pub(crate) struct Windows {
     /// Entries on the axis of samples; for matrices the rows of all axes but the last.
     samples: usize,
     /// Channels of the input; for matrices the columns.
@@ -27,7 +27,7 @@ struct Axis {
 
 impl Windows {
     /// The rows of a matrix product's left operand.
-    pub(super) fn rows(dims: &[usize]) -> Option<Self> {
+    pub(crate) fn rows(dims: &[usize]) -> Option<Self> {
         let (&channels, outer) = dims.split_last()?;
         Some(Self { samples: outer.iter().product(), channels, axes: Vec::new() })
     }
@@ -36,7 +36,7 @@ impl Windows {
     ///
     /// output = ⌊(input + pads − dilation · (kernel − 1) − 1) / stride⌋ + 1, with `auto_pad` = SAME output =
     /// ⌈input / stride⌉.
-    pub(super) fn conv(node: &Node, kernel: &[i64], dims: &[usize]) -> Option<Self> {
+    pub(crate) fn conv(node: &Node, kernel: &[i64], dims: &[usize]) -> Option<Self> {
         let (&[samples, channels], spatial) = dims.split_first_chunk::<2>()?;
         if spatial.len() != kernel.len() {
             return None;
@@ -69,12 +69,12 @@ impl Windows {
     }
 
     /// The positions of the output, in all samples.
-    pub(super) fn positions(&self) -> usize {
+    pub(crate) fn positions(&self) -> usize {
         self.samples * self.area()
     }
 
     /// The numbers in a window, over all groups.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.channels * self.axes.iter().map(|axis| axis.kernel).product::<usize>()
     }
 
@@ -84,7 +84,7 @@ impl Windows {
 
     /// Writes what `change` makes of the window at `position` into `row`, which is of [`Windows::width`]; what
     /// lies in the padding is 0.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         input: &[f32],
         position: usize,
@@ -117,7 +117,7 @@ impl Windows {
     }
 
     /// Writes the `row.len()` numbers of the output at `position` into `row`.
-    pub(super) fn read_output(&self, output: &[f32], position: usize, row: &mut [f32]) {
+    pub(crate) fn read_output(&self, output: &[f32], position: usize, row: &mut [f32]) {
         let area = self.area();
         let start = position / area * row.len() * area + position % area;
         for (channel, number) in row.iter_mut().enumerate() {
