@@ -10,8 +10,8 @@
 //! | Tucker | Conv | a pointwise Conv to a channels, the kernel from a to b channels, a pointwise Conv |
 //!
 //! On samples the first split is optimal for what the product computes instead of for the weights, and the bias
-//! takes over the mean of what is lost. Statistics, ranks and rewriting are apart: [`moments`] sees samples,
-//! [`rank`] and [`budget`] see curves of cost and loss, [`emit`] sees factors.
+//! takes over the mean of what is lost. Statistics, ranks and rewriting are apart: `moments` sees samples,
+//! `rank` and `budget` see curves of cost and loss, `emit` sees factors.
 mod bias;
 mod budget;
 mod curve;
