@@ -19,6 +19,7 @@ mod data;
 mod diff;
 mod error;
 mod evaluate;
+mod factorize;
 mod file;
 mod layers;
 mod light;
@@ -38,6 +39,7 @@ pub use data::{
 pub use diff::{Diff, NodeChange, Pair, TensorChange};
 pub use error::Error;
 pub use evaluate::{Evaluation, OutputError, Reference};
+pub use factorize::factorize;
 pub use file::{Opened, open, save, save_text};
 pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;

@@ -1,4 +1,4 @@
-//! The passes: eliminate, fold, fuse, quantize, prune, convert.
+//! The passes: eliminate, fold, fuse, quantize, prune, factorize, convert.
 //!
 //! A [`Rule`] rewrites around one node; a [`Pass`] transforms a whole model. Each stands in the
 //! file its name says: `fuse-conv-batch-normalization` in `fuse/conv_batch_normalization.rs`.
@@ -9,6 +9,7 @@ mod conventions;
 pub mod convert;
 pub mod driver;
 pub mod eliminate;
+pub mod factorize;
 pub mod fold;
 pub mod fuse;
 pub mod guard;
@@ -29,8 +30,10 @@ pub use pass::{Accuracy, OrSkip, Pass, PassError, PassInfo, Rule, Skip, require}
 
 /// Every pass, in documentation order.
 pub fn passes() -> impl Iterator<Item = &'static dyn Pass> {
-    let (clean, lossy) =
-        ([eliminate::PASSES, fold::PASSES, fuse::PASSES], [quantize::PASSES, prune::PASSES]);
+    let (clean, lossy) = (
+        [eliminate::PASSES, fold::PASSES, fuse::PASSES],
+        [quantize::PASSES, prune::PASSES, factorize::PASSES],
+    );
     let verbs = clean.into_iter().chain(lossy).chain([convert::PASSES]);
     verbs.flatten().copied()
 }

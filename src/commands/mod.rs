@@ -4,6 +4,7 @@ mod compress;
 mod convert;
 mod data_args;
 mod diff;
+mod factorize;
 mod float_steps;
 mod gates;
 mod inspect;
@@ -22,6 +23,7 @@ mod verify;
 
 pub(crate) use convert::Convert;
 pub(crate) use data_args::Data;
+pub(crate) use factorize::Factorize;
 pub(crate) use float_steps::Float;
 pub(crate) use quantize_light::Light;
 pub(crate) use search::Search;
@@ -44,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
         Command::Sensitivity(options) => sensitivity::run(&options, json),
         Command::Convert(options) => convert::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
+        Command::Factorize(options) => factorize::run(&options, json),
         Command::Compress(options) => compress::run(&options, json),
         Command::Verify(options) => verify::run(&options, json),
         Command::Inspect(options) => inspect::run(&options, json),

@@ -8,6 +8,7 @@ macro_rules! println {
 
 mod calibration;
 mod diff;
+mod factorization;
 mod inspect;
 mod layers;
 mod light;

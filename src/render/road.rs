@@ -1,8 +1,10 @@
 //! The reports of the verbs that change or compare models.
+use super::factorization::Factors;
 use super::pruning::Pruning;
 use super::quantization::Expected;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
+use lapidary::passes::factorize::Factorization;
 use lapidary::passes::prune::compensated::{Pruned, Target};
 use lapidary::passes::quantize::equalize::FloatChange;
 use lapidary::passes::quantize::qoperator::OperatorForm;
@@ -44,6 +46,8 @@ struct RoadReport {
     search: Option<Searched>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pruning: Option<Pruning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factorization: Option<Factors>,
 }
 
 /// What computes on integers by itself, and what stays between conversions.
@@ -202,6 +206,7 @@ impl<'a> Road<'a> {
             refinement: Vec::new(),
             search: None,
             pruning: None,
+            factorization: None,
             unrefined: BTreeMap::new(),
         };
         Self { command, reference, report }
@@ -279,6 +284,11 @@ impl<'a> Road<'a> {
         self.report.pruning = Some(Pruning::new(pruned, target, on_data));
     }
 
+    /// Adds what was factorized.
+    pub(crate) fn factorization(&mut self, found: &Factorization, explain: bool) {
+        self.report.factorization = Some(Factors::new(found, explain));
+    }
+
     /// Adds which nodes run as integers.
     pub(crate) fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
         let mut float: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -336,6 +346,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
         for name in float {
             println!("  {name}");
         }
+    }
+    if let Some(factorization) = &report.factorization {
+        factorization.print();
     }
     left_alone(&report.passes);
     if let Some(pruning) = &report.pruning {

@@ -5,9 +5,17 @@ use tempfile::tempdir;
 #[test]
 fn help_names_every_verb() {
     let help = lapidary(["--help"]).succeeds().stdout;
-    for verb in
-        ["optimize", "calibrate", "quantize", "prune", "compress", "verify", "diff", "inspect"]
-    {
+    for verb in [
+        "optimize",
+        "calibrate",
+        "quantize",
+        "prune",
+        "factorize",
+        "compress",
+        "verify",
+        "diff",
+        "inspect",
+    ] {
         assert!(help.contains(verb), "{verb} is missing in:\n{help}");
     }
 }

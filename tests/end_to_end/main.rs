@@ -5,6 +5,7 @@ mod calibration;
 mod cli;
 mod data;
 mod equalize;
+mod factorize;
 mod hostile;
 mod layers;
 mod light;
