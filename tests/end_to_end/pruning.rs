@@ -54,13 +54,14 @@ fn parameters_and_bytes_are_targets_too() {
     );
     run.succeeds();
     let share = fs::metadata(&out).unwrap().len() as f64 / size;
-    assert!(share <= 0.601 && share > 0.59, "{share}");
+    // Optimizing what is left takes off a little more.
+    assert!(share <= 0.601 && share > 0.53, "{share}");
     let options = [&["--parameters", "0.6", "--min-channels", "8"][..], &data].concat();
     let run = run_on("prune", "digits_mobilenetv2_unfused_op17", &out, &options).succeeds();
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     let parameters = |step: &Value| step["parameters"].as_f64().unwrap();
     let share = parameters(last_step(&report)) / parameters(&report["steps"][0]);
-    assert!(share <= 0.6 && share > 0.59, "{share}");
+    assert!(share <= 0.6 && share > 0.52, "{share}");
     let groups = report["pruning"]["groups"].as_array().unwrap();
     assert!(groups.iter().all(|group| group["kept"].as_u64() >= Some(8)));
 }
