@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::{Convert, Data, Float, Light, Search, Sensitivity};
+use crate::commands::{Convert, Data, Float, Light, Search, Sensitivity, Sparsify};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::prune::compensated::Importance;
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Remove the least important channels of a network, physically.
     Prune(Prune),
+    /// Set weights to zero: single ones, two of four, or blocks.
+    Sparsify(Sparsify),
     /// Walk the whole road: optimize, prune, quantize, prove, write.
     Compress(Compress),
     /// Compare what two models compute.

@@ -27,6 +27,7 @@ mod prune;
 mod road;
 mod search;
 mod sensitivity;
+mod sparsify;
 
 pub use bisect::{Guilty, bisect};
 pub use calibrate::{calibrate, is_calibration, read_calibration, write_calibration};
@@ -56,3 +57,4 @@ pub use search::{fewest, knee, most};
 pub use sensitivity::{
     Loss, Prefix, ProductLoss, RANKING_SAMPLES, Ranking, Trials, excluding, products,
 };
+pub use sparsify::{DEFLATE_LEVEL, WeightBytes, read_masks, sparsify};

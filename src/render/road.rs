@@ -1,6 +1,7 @@
 //! The reports of the verbs that change or compare models.
 use super::pruning::Pruning;
 use super::quantization::Expected;
+use super::sparsity::Sparsity;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
 use lapidary::passes::prune::compensated::{Pruned, Target};
@@ -44,6 +45,8 @@ struct RoadReport {
     search: Option<Searched>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pruning: Option<Pruning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sparsity: Option<Sparsity>,
 }
 
 /// What computes on integers by itself, and what stays between conversions.
@@ -203,6 +206,7 @@ impl<'a> Road<'a> {
             search: None,
             pruning: None,
             unrefined: BTreeMap::new(),
+            sparsity: None,
         };
         Self { command, reference, report }
     }
@@ -279,6 +283,11 @@ impl<'a> Road<'a> {
         self.report.pruning = Some(Pruning::new(pruned, target, on_data));
     }
 
+    /// Adds which weights are zero.
+    pub(crate) fn sparsity(&mut self, sparsity: Sparsity) {
+        self.report.sparsity = Some(sparsity);
+    }
+
     /// Adds which nodes run as integers.
     pub(crate) fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
         let mut float: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -340,6 +349,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     left_alone(&report.passes);
     if let Some(pruning) = &report.pruning {
         pruning.print();
+    }
+    if let Some(sparsity) = &report.sparsity {
+        sparsity.print();
     }
     if let Some(placement) = &report.placement {
         placement_lines(placement);

@@ -14,3 +14,4 @@ mod program;
 mod pruning;
 mod qoperator;
 mod quantized;
+mod sparsify;

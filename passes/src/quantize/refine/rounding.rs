@@ -73,7 +73,7 @@ impl Objective {
         Self { hessian, size, factor }
     }
 
-    /// Integers and a scale, not less than `least`, for weights.
+    /// Integers and a scale, not less than `least`, for weights. Weights that are 0 stay 0: they were made sparse.
     pub(super) fn round(&self, weights: &[f32], range: CodeRange, least: f32) -> Rounded {
         let full = range.scale(weights).max(least);
         if full <= 0.0 {
@@ -126,7 +126,7 @@ impl Objective {
             self.hessian.chunks_exact(self.size).map(|row| dot(row, &error)).collect();
         for _ in 0..SWEEPS {
             let mut changed = false;
-            for at in 0..self.size {
+            for at in (0..self.size).filter(|&at| weights[at] != 0.0) {
                 let row = &self.hessian[at * self.size..][..self.size];
                 let code = range.nearest(codes[at] + gradient[at] / row[at]);
                 let step = code - codes[at];
@@ -193,7 +193,9 @@ fn plane(factor: &Factor, weights: &[f32], range: CodeRange, scale: f32) -> Vec<
     let mut errors = Vec::with_capacity(weights.len());
     for (index, &at) in factor.order.iter().enumerate() {
         let weight = weights[at] / scale;
-        codes[at] = range.nearest(weight + dot(factor.ratios(index), &errors));
+        if weight != 0.0 {
+            codes[at] = range.nearest(weight + dot(factor.ratios(index), &errors));
+        }
         errors.push(weight - codes[at]);
     }
     codes
