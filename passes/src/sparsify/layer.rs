@@ -54,8 +54,7 @@ pub(super) fn layers(graph: &Graph, options: &SparsifyOptions) -> (Vec<Layer>, L
     let mut seen = BTreeSet::new();
     for id in order {
         let node = &graph[id];
-        let product = matches!(&*node.op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul");
-        if !product || !node.is_standard() {
+        if !is_product(node) {
             continue;
         }
         let found = match node.input(1) {
@@ -72,6 +71,11 @@ pub(super) fn layers(graph: &Graph, options: &SparsifyOptions) -> (Vec<Layer>, L
         }
     }
     (layers, left)
+}
+
+fn is_product(node: &Node) -> bool {
+    let known = matches!(&*node.op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul");
+    known && node.is_standard()
 }
 
 fn layer(
@@ -92,7 +96,7 @@ fn layer(
     let mut layout = None;
     let mut readers = Vec::new();
     for used in value.uses() {
-        if used.port != Port::Input(1) {
+        if used.port != Port::Input(1) || !is_product(&graph[used.node]) {
             return Err("something else reads its weights");
         }
         if kept.contains(&used.node) {
