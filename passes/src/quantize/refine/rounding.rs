@@ -224,6 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn weights_that_are_zero_stay_zero() {
+        let mut weights: Vec<f32> = (0..80u8).map(|at| (f32::from(at) * 0.37).sin()).collect();
+        weights.iter_mut().step_by(2).for_each(|weight| *weight = 0.0);
+        for (size, range) in [(80, INT8), (80, INT4), (40, INT4)] {
+            let objective = Objective::new(hessian(size), size, 0.01);
+            let codes = objective.round(&weights[..size], range, 0.0).codes;
+            assert!(codes.iter().step_by(2).all(|&code| code == 0.0), "{codes:?}");
+            assert!(codes.iter().skip(1).step_by(2).any(|&code| code != 0.0));
+        }
+    }
+
+    #[test]
     fn four_bits_reach_from_minus_8_to_7() {
         assert_eq!(CodeRange::new(WeightFormat::INT8), INT8);
         assert_eq!(CodeRange::new(WeightFormat { bits: 4, ..WeightFormat::INT8 }), INT4);
