@@ -1,7 +1,7 @@
 //! Makes ONNX models smaller and faster, and proves that they still do their job.
 //!
 //! The program `lapidary` is a thin face of this library: [`open`] a model, change it with
-//! [`optimize`], [`prune`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
+//! [`optimize`], [`prune`], [`sparsify()`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), lapidary::Error> {

@@ -7,10 +7,11 @@
 //! H being the matrix of the columns from j on (Hassibi and Stork 1993, "Optimal brain surgeon"). For H⁻¹ = Uᵀ U of all columns,
 //! U upper triangular, that is w ← w − w_j / Uⱼⱼ · U\[j, :\] for j = 0, 1, 2, …: the inverse of what is left needs no
 //! computation (Frantar and Alistarh 2023, "SparseGPT").
-use super::hessian::Hessian;
+use super::hessian::{Hessian, add};
 use super::layout::Layout;
 use super::mask::{Among, choose};
 use super::pattern::Pattern;
+use ndarray::s;
 use rayon::prelude::*;
 
 /// Columns whose weights are compared with each other before any of them goes.
@@ -65,11 +66,9 @@ pub(super) fn compensate(
         rows.enumerate().for_each(|(row, (weights, part))| {
             let factor = &hessians[layout.group(row)].factor;
             for (column, _) in (start..end).zip(part).filter(|(_, keep)| !**keep) {
-                let factor = factor.row(column);
-                let error = weights[column] / factor[column];
+                let error = weights[column] / factor[(column, column)];
                 if error != 0.0 {
-                    let behind = weights[column..].iter_mut().zip(factor.iter().skip(column));
-                    behind.for_each(|(weight, entry)| *weight -= error * entry);
+                    add(&mut weights[column..], -error, factor.slice(s![column, column..]));
                 }
                 weights[column] = 0.0;
             }

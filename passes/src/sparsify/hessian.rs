@@ -1,6 +1,6 @@
 //! H = E\[x xᵀ\] of a product, and the factor of its inverse.
 use crate::quantize::refine::cholesky::cholesky;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1, ArrayViewMut1};
 
 /// What is added to the diagonal, in parts of its mean, where there are many rows.
 const DAMPING: f64 = 0.01;
@@ -33,13 +33,17 @@ impl Hessian {
         let mut cost = 0.0;
         for (&entry, row) in error.iter().zip(self.matrix.rows()) {
             if entry != 0.0 {
-                let product: f64 = row.iter().zip(error).map(|(a, b)| a * b).sum();
-                cost += entry * product;
+                cost += entry * row.dot(&ArrayView1::from(error));
             }
         }
         let square: f64 = error.iter().map(|entry| entry * entry).sum();
         (cost - self.damping * square).max(0.0)
     }
+}
+
+/// y ← y + a x.
+pub(super) fn add(numbers: &mut [f64], factor: f64, others: ArrayView1<'_, f64>) {
+    ArrayViewMut1::from(numbers).scaled_add(factor, &others);
 }
 
 /// U, upper triangular, with H⁻¹ = Uᵀ U.

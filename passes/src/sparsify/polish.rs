@@ -1,5 +1,5 @@
 //! Weights that stay make up for those that went, whatever their order.
-use super::hessian::Hessian;
+use super::hessian::{Hessian, add};
 use super::layout::Layout;
 use rayon::prelude::*;
 
@@ -30,8 +30,7 @@ pub(super) fn polish(
         }
         let mut gradient = vec![0.0; size];
         let move_by = |gradient: &mut [f64], column: usize, step: f64| {
-            let entries = gradient.iter_mut().zip(hessian.row(column));
-            entries.for_each(|(gradient, entry)| *gradient += step * entry);
+            add(gradient, step, hessian.row(column));
         };
         for column in 0..size {
             let error = original[column] - weights[column];
