@@ -44,16 +44,23 @@ fn every_method_and_pattern_keeps_what_it_promises() {
     let mut lines = Vec::new();
     for options in [
         "--method magnitude --sparsity 0.7",
-        "--method random --sparsity 0.1",
-        "--method wanda --sparsity 0.7 --scope global",
+        "--method wanda --sparsity 0.7",
         "--sparsity 0.7",
+        "--sparsity 0.7 --scope global",
         "--pattern 2:4",
         "--pattern block:4x1 --sparsity 0.3",
     ] {
         let found = report(&format!("sparsify {RESNET} {DATA} {options} -o FOLDER/s.onnx"), folder);
         lines.push(line(options, &found));
     }
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    --method magnitude --sparsity 0.7: 70.0 % zeros, accuracy 42.22 %
+    --method wanda --sparsity 0.7: 70.0 % zeros, accuracy 73.06 %
+    --sparsity 0.7: 70.0 % zeros, accuracy 97.22 %
+    --sparsity 0.7 --scope global: 70.0 % zeros, accuracy 99.17 %
+    --pattern 2:4: 50.0 % zeros, accuracy 99.44 %
+    --pattern block:4x1 --sparsity 0.3: 30.0 % zeros, accuracy 99.44 %
+    ");
 }
 
 #[test]
@@ -69,7 +76,12 @@ fn other_networks_become_sparse_too() {
             format!("  {} left: {reason}", nodes.as_array().unwrap().len())
         }));
     }
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    fixtures/digits_mobilenetv2_unfused_op17.onnx: 50.0 % zeros, accuracy 76.67 %
+      2 left: its weights are too few to gain from it
+    fixtures/digits_transformer_unfused_op17.onnx: 50.0 % zeros, accuracy 96.67 %
+      4 left: its weights are no constant
+    ");
 }
 
 #[test]
