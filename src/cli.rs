@@ -1,5 +1,5 @@
 //! The command line.
-use crate::commands::{Convert, Data, Factorize, Float, Light, Search, Sensitivity};
+use crate::commands::{Convert, Data, Factorize, Float, Light, Search, Sensitivity, Sparsify};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lapidary::passes::prune::compensated::Importance;
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Prune(Prune),
     /// Replace the matrices of a network by products of thin ones.
     Factorize(Factorize),
+    /// Set weights to zero: single ones, two of four, or blocks.
+    Sparsify(Sparsify),
     /// Walk the whole road: optimize, prune, quantize, prove, write.
     Compress(Compress),
     /// Compare what two models compute.

@@ -190,6 +190,14 @@ pub enum Error {
     #[error("lapidary is at fault, the output was not written")]
     #[diagnostic(code(LP0102), help("please report this with the model or its `inspect` output"))]
     Pass(#[source] PassError),
+    /// Weights can't be compressed to tell what they take.
+    #[error("the weights can't be compressed")]
+    #[diagnostic(code(LP0502), help("check the free memory"))]
+    Compress {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The result can't be written.
     #[error("the result can't be written")]
     #[diagnostic(code(LP0501), help("check the folder, its permissions and the free space"))]
@@ -213,6 +221,7 @@ impl Error {
             Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
             Self::Read { source: ReadError::Open(_), .. }
             | Self::ReadFile { .. }
+            | Self::Compress { .. }
             | Self::Write(_) => 5,
             Self::Read { source: ReadError::Limit { .. }, .. }
             | Self::Inline(InlineError::TooLarge | InlineError::TooDeep) => 4,

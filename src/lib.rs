@@ -1,7 +1,7 @@
 //! Makes ONNX models smaller and faster, and proves that they still do their job.
 //!
 //! The program `lapidary` is a thin face of this library: [`open`] a model, change it with
-//! [`optimize`], [`prune`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
+//! [`optimize`], [`prune`], [`sparsify()`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), lapidary::Error> {
@@ -28,6 +28,7 @@ mod prune;
 mod road;
 mod search;
 mod sensitivity;
+mod sparsify;
 
 pub use bisect::{Guilty, bisect};
 pub use calibrate::{calibrate, is_calibration, read_calibration, write_calibration};
@@ -58,3 +59,4 @@ pub use search::{fewest, knee, most};
 pub use sensitivity::{
     Loss, Prefix, ProductLoss, RANKING_SAMPLES, Ranking, Trials, excluding, products,
 };
+pub use sparsify::{DEFLATE_LEVEL, WeightBytes, read_masks, sparsify};

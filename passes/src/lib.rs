@@ -1,4 +1,4 @@
-//! The passes: eliminate, fold, fuse, quantize, prune, factorize, convert.
+//! The passes: eliminate, fold, fuse, quantize, prune, factorize, sparsify, convert.
 //!
 //! A [`Rule`] rewrites around one node; a [`Pass`] transforms a whole model. Each stands in the
 //! file its name says: `fuse-conv-batch-normalization` in `fuse/conv_batch_normalization.rs`.
@@ -22,6 +22,7 @@ pub mod quantize;
 mod quantized_tests;
 mod samples;
 mod slices;
+pub mod sparsify;
 #[cfg(test)]
 mod testing;
 
@@ -32,7 +33,7 @@ pub use pass::{Accuracy, OrSkip, Pass, PassError, PassInfo, Rule, Skip, require}
 pub fn passes() -> impl Iterator<Item = &'static dyn Pass> {
     let (clean, lossy) = (
         [eliminate::PASSES, fold::PASSES, fuse::PASSES],
-        [quantize::PASSES, prune::PASSES, factorize::PASSES],
+        [quantize::PASSES, prune::PASSES, factorize::PASSES, sparsify::PASSES],
     );
     let verbs = clean.into_iter().chain(lossy).chain([convert::PASSES]);
     verbs.flatten().copied()

@@ -18,6 +18,7 @@ mod quantize_light;
 mod recipe;
 mod search;
 mod sensitivity;
+mod sparsify;
 mod verification;
 mod verify;
 
@@ -28,6 +29,7 @@ pub(crate) use float_steps::Float;
 pub(crate) use quantize_light::Light;
 pub(crate) use search::Search;
 pub(crate) use sensitivity::Sensitivity;
+pub(crate) use sparsify::Sparsify;
 
 use crate::cli::{Cli, Command, Input, Reading, Shapes};
 use crate::render;
@@ -47,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> Result<bool, Error> {
         Command::Convert(options) => convert::run(&options, json),
         Command::Prune(options) => prune::run(&options, json),
         Command::Factorize(options) => factorize::run(&options, json),
+        Command::Sparsify(options) => sparsify::run(&options, json),
         Command::Compress(options) => compress::run(&options, json),
         Command::Verify(options) => verify::run(&options, json),
         Command::Inspect(options) => inspect::run(&options, json),

@@ -71,6 +71,21 @@ fn names(arrays: &Inputs) -> Vec<String> {
     arrays.keys().cloned().collect()
 }
 
+/// Every array of an .npz file, as it is.
+///
+/// # Errors
+/// When the file is no .npz, or can't be read.
+pub(crate) fn all(path: &Path) -> Result<Inputs, DatasetError> {
+    let file = Extent { bytes: lapidary_proto::contents(path, true)?, place: None };
+    let mut archive = Archive::new(file)?;
+    let names = archive.names.clone();
+    let array = |(index, name): (usize, String)| {
+        let column = archive.column(index).map_err(|problem| unreadable(&name, problem))?;
+        Ok((name, column.whole()?))
+    };
+    names.into_iter().enumerate().map(array).collect()
+}
+
 /// How many samples arrays have.
 #[derive(Debug, Clone, Copy)]
 struct Samples {

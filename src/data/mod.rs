@@ -3,7 +3,7 @@
 //! A [`Dataset`] knows where its samples are and reads them when they are asked for: arrays are mapped,
 //! images decoded one by one. Memory does not grow with the number of samples, unless [`Dataset::stacked`]
 //! asks for all of them at once.
-mod arrays;
+pub(crate) mod arrays;
 mod column;
 mod decode;
 mod error;

@@ -1,9 +1,13 @@
 //! The description of a model.
-use super::{grouped, json, table};
+use super::{grouped, json, percent, table};
 use lapidary::Cost;
 use lapidary::ir::{Graph, Model, Node, ValueId, text as onnx_text};
+use lapidary::passes::sparsify;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+/// The share of zeros from which on a weight is shown as sparse.
+const SPARSE: f64 = 0.01;
 
 #[derive(Serialize)]
 struct Report {
@@ -17,8 +21,24 @@ struct Report {
     outputs: Vec<Interface>,
     operators: BTreeMap<String, usize>,
     initializer_bytes: BTreeMap<String, u64>,
+    weights: Vec<Weight>,
     functions: Vec<String>,
     external_data: bool,
+}
+
+/// The weights of a product.
+#[derive(Serialize)]
+struct Weight {
+    name: String,
+    elements: usize,
+    zeros: usize,
+    two_of_four: bool,
+}
+
+impl Weight {
+    fn share(&self) -> f64 {
+        self.zeros as f64 / self.elements.max(1) as f64
+    }
 }
 
 #[derive(Serialize)]
@@ -49,9 +69,17 @@ impl Report {
             outputs: graph.outputs().iter().map(|&id| interface(graph, id)).collect(),
             operators,
             initializer_bytes,
+            weights: sparsify::sparsity(graph).into_iter().map(Weight::from).collect(),
             functions: model.functions().map(function).collect(),
             external_data: model.external_data,
         }
+    }
+}
+
+impl From<sparsify::WeightSparsity> for Weight {
+    fn from(weight: sparsify::WeightSparsity) -> Self {
+        let sparsify::WeightSparsity { name, elements, zeros, two_of_four } = weight;
+        Self { name, elements, zeros, two_of_four }
     }
 }
 
@@ -121,6 +149,16 @@ pub(crate) fn inspect(model: &Model, file_bytes: u64, as_json: bool) {
     println!("\n{}", table(&["operator", "nodes"], rows.collect()));
     let rows = report.initializer_bytes.iter().map(|(t, bytes)| vec![t.clone(), grouped(*bytes)]);
     println!("\n{}", table(&["initializers", "bytes"], rows.collect()));
+    let sparse = report.weights.iter().filter(|weight| weight.share() >= SPARSE);
+    let rows = sparse.map(|weight| {
+        let pattern = if weight.two_of_four { "yes" } else { "no" };
+        let (name, elements) = (weight.name.clone(), grouped(weight.elements as u64));
+        vec![name, elements, percent(weight.share()), pattern.to_owned()]
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        println!("\n{}", table(&["sparse weights", "numbers", "zeros", "2:4"], rows));
+    }
 }
 
 /// Prints the graph as ONNX text.

@@ -19,6 +19,7 @@ mod pruning;
 mod quantization;
 mod road;
 mod sensitivity;
+mod sparsity;
 
 pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
@@ -31,6 +32,7 @@ pub(crate) use progress::Progress;
 pub(crate) use quantization::quantization;
 pub(crate) use road::{OptimizeReport, Road, Verification, optimize, road, verify};
 pub(crate) use sensitivity::{Recipe, SensitivityReport, sensitivity};
+pub(crate) use sparsity::Sparsity;
 
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};

@@ -2,6 +2,7 @@
 use super::factorization::Factors;
 use super::pruning::Pruning;
 use super::quantization::Expected;
+use super::sparsity::Sparsity;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
 use lapidary::passes::factorize::Factorization;
@@ -48,6 +49,8 @@ struct RoadReport {
     pruning: Option<Pruning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     factorization: Option<Factors>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sparsity: Option<Sparsity>,
 }
 
 /// What computes on integers by itself, and what stays between conversions.
@@ -208,6 +211,7 @@ impl<'a> Road<'a> {
             pruning: None,
             factorization: None,
             unrefined: BTreeMap::new(),
+            sparsity: None,
         };
         Self { command, reference, report }
     }
@@ -289,6 +293,11 @@ impl<'a> Road<'a> {
         self.report.factorization = Some(Factors::new(found, explain));
     }
 
+    /// Adds which weights are zero.
+    pub(crate) fn sparsity(&mut self, sparsity: Sparsity) {
+        self.report.sparsity = Some(sparsity);
+    }
+
     /// Adds which nodes run as integers.
     pub(crate) fn placement(&mut self, plan: &QuantizationPlan, explain: bool) {
         let mut float: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -353,6 +362,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
     left_alone(&report.passes);
     if let Some(pruning) = &report.pruning {
         pruning.print();
+    }
+    if let Some(sparsity) = &report.sparsity {
+        sparsity.print();
     }
     if let Some(placement) = &report.placement {
         placement_lines(placement);

@@ -15,3 +15,4 @@ mod program;
 mod pruning;
 mod qoperator;
 mod quantized;
+mod sparsify;

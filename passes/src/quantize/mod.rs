@@ -54,6 +54,7 @@ pub use plan::{
 pub use prediction::{BrokenRule, Prediction};
 pub use range::{FixedRange, Limits, Parameters, Range, RangeError};
 pub use ranges::{RangeMethod, UnknownMethod};
+pub(crate) use select::excluded;
 pub use select::{InvalidPattern, NodeSelector};
 pub use settings::QuantizeOptions;
 pub use static_qdq::QuantizeStaticQdq;

@@ -1,6 +1,7 @@
 //! Nodes by name, operator or pattern.
 use lapidary_ir::{Graph, NodeId};
 use regex::Regex;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -37,6 +38,26 @@ impl NodeSelector {
             Self::Pattern(pattern) => pattern.is_match(node.label(graph)),
         }
     }
+}
+
+/// The nodes that are selected, and with `first_last` the products nearest to the inputs and to the outputs. `order` is
+/// topological.
+pub(crate) fn excluded(
+    selectors: &[NodeSelector],
+    first_last: bool,
+    graph: &Graph,
+    order: &[NodeId],
+) -> BTreeSet<NodeId> {
+    let named = |id: &&NodeId| selectors.iter().any(|selector| selector.selects(graph, **id));
+    let mut excluded: BTreeSet<NodeId> = order.iter().filter(named).copied().collect();
+    if first_last {
+        let product = |id: &&NodeId| {
+            matches!(&*graph[**id].op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul")
+        };
+        excluded.extend(order.iter().find(product));
+        excluded.extend(order.iter().rfind(product));
+    }
+    excluded
 }
 
 /// A pattern is no regular expression.

@@ -2,7 +2,7 @@
 use super::format::{IntegerFormat, IntegerType};
 use super::plan::needs;
 use super::ranges::RangeMethod;
-use super::select::NodeSelector;
+use super::select::{NodeSelector, excluded};
 use super::target::{BiasForm, Target};
 use super::weight::WeightFormat;
 use lapidary_ir::{Graph, NodeId};
@@ -70,17 +70,7 @@ impl QuantizeOptions {
 
     /// The nodes that stay as they are. `order` is topological.
     pub(super) fn excluded(&self, graph: &Graph, order: &[NodeId]) -> BTreeSet<NodeId> {
-        let named =
-            |id: &&NodeId| self.exclude.iter().any(|selector| selector.selects(graph, **id));
-        let mut excluded: BTreeSet<NodeId> = order.iter().filter(named).copied().collect();
-        if self.keep_first_last {
-            let product = |id: &&NodeId| {
-                matches!(&*graph[**id].op_type, "Conv" | "ConvTranspose" | "Gemm" | "MatMul")
-            };
-            excluded.extend(order.iter().find(product));
-            excluded.extend(order.iter().rfind(product));
-        }
-        excluded
+        excluded(&self.exclude, self.keep_first_last, graph, order)
     }
 
     /// What is excluded and no node is.

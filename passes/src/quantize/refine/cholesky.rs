@@ -42,7 +42,10 @@ impl Factor {
 }
 
 /// The lower triangle L, row by row, with L · Lᵀ = the entries at the places of `order`.
-fn cholesky(order: &[usize], entry: impl Fn(usize, usize) -> f64) -> Option<Vec<Vec<f64>>> {
+pub(crate) fn cholesky(
+    order: &[usize],
+    entry: impl Fn(usize, usize) -> f64,
+) -> Option<Vec<Vec<f64>>> {
     let mut lower: Vec<Vec<f64>> = Vec::with_capacity(order.len());
     for (index, &at) in order.iter().enumerate() {
         let mut row = Vec::with_capacity(index + 1);

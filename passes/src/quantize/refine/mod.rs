@@ -27,7 +27,7 @@ use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
 mod analytic;
-mod cholesky;
+pub(crate) mod cholesky;
 mod collect;
 mod float;
 mod holdout;

@@ -73,7 +73,7 @@ impl Objective {
         Self { hessian, size, factor }
     }
 
-    /// Integers and a scale, not less than `least`, for weights.
+    /// Integers and a scale, not less than `least`, for weights. Weights that are 0 stay 0: they were made sparse.
     pub(super) fn round(&self, weights: &[f32], range: CodeRange, least: f32) -> Rounded {
         let full = range.scale(weights).max(least);
         if full <= 0.0 {
@@ -126,7 +126,7 @@ impl Objective {
             self.hessian.chunks_exact(self.size).map(|row| dot(row, &error)).collect();
         for _ in 0..SWEEPS {
             let mut changed = false;
-            for at in 0..self.size {
+            for at in (0..self.size).filter(|&at| weights[at] != 0.0) {
                 let row = &self.hessian[at * self.size..][..self.size];
                 let code = range.nearest(codes[at] + gradient[at] / row[at]);
                 let step = code - codes[at];
@@ -193,7 +193,9 @@ fn plane(factor: &Factor, weights: &[f32], range: CodeRange, scale: f32) -> Vec<
     let mut errors = Vec::with_capacity(weights.len());
     for (index, &at) in factor.order.iter().enumerate() {
         let weight = weights[at] / scale;
-        codes[at] = range.nearest(weight + dot(factor.ratios(index), &errors));
+        if weight != 0.0 {
+            codes[at] = range.nearest(weight + dot(factor.ratios(index), &errors));
+        }
         errors.push(weight - codes[at]);
     }
     codes
@@ -219,6 +221,18 @@ mod tests {
         (0..size)
             .map(|at| ((at * 7919 + seed * 104_729 + 13) % 1009) as f32 / 504.5 - 1.0)
             .collect()
+    }
+
+    #[test]
+    fn weights_that_are_zero_stay_zero() {
+        let mut weights: Vec<f32> = (0..80u8).map(|at| (f32::from(at) * 0.37).sin()).collect();
+        weights.iter_mut().step_by(2).for_each(|weight| *weight = 0.0);
+        for (size, range) in [(80, INT8), (80, INT4), (40, INT4)] {
+            let objective = Objective::new(hessian(size), size, 0.01);
+            let codes = objective.round(&weights[..size], range, 0.0).codes;
+            assert!(codes.iter().step_by(2).all(|&code| code == 0.0), "{codes:?}");
+            assert!(codes.iter().skip(1).step_by(2).any(|&code| code != 0.0));
+        }
     }
 
     #[test]
