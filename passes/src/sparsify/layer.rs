@@ -157,11 +157,12 @@ pub(super) fn layout_of(graph: &Graph, node: &Node, tensor: &Tensor) -> Result<L
 
 fn fits(pattern: Pattern, layout: &Layout) -> Result<(), Reason> {
     match pattern {
-        Pattern::GroupWise { group, .. } if layout.channels % group != 0 => {
+        Pattern::GroupWise { group, .. } if !layout.channels.is_multiple_of(group) => {
             Err("the groups of the pattern do not divide its input channels")
         }
         Pattern::Blocks { rows, columns }
-            if layout.channels % columns != 0 || layout.rows / layout.groups % rows != 0 =>
+            if !layout.channels.is_multiple_of(columns)
+                || !(layout.rows / layout.groups).is_multiple_of(rows) =>
         {
             Err("the blocks of the pattern do not divide its channels")
         }
