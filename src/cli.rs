@@ -404,9 +404,9 @@ pub(crate) struct Pruning {
     #[arg(long, value_name = "FRACTION", conflicts_with_all = ["macs", "parameters", "bytes"])]
     pub(crate) ratio: Option<f64>,
     /// The importance of a channel.
-    #[arg(long, value_enum, default_value = "l2")]
+    #[arg(long, value_enum, default_value = "l2", conflicts_with_all = ["macs", "parameters", "bytes"])]
     pub(crate) norm: Norm,
-    /// Keep a multiple of this many channels.
+    /// Keep a multiple of this many channels, as kernels for blocks of 8 or 16 want it.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) round_to: usize,
 }

@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         Some(target) => {
             let progress = Progress::steps();
             let show = |what, done, all| progress.show(what, done, all);
-            let choice = options.budget.options();
+            let choice = Options { round_to: options.pruning.round_to, ..options.budget.options() };
             let pruned = lapidary::prune_to(&mut model, data.as_ref(), &target, &choice, &show)?;
             drop(progress);
             road.pruned(&pruned, &target, data.is_some());
@@ -92,6 +92,7 @@ impl Budget {
             min_channels: *min_channels,
             max_ratio: *max_ratio,
             ignore: ignore.clone(),
+            ..Options::default()
         }
     }
 }

@@ -44,6 +44,24 @@ impl Sequence {
         sequence
     }
 
+    /// The same in longer steps: after each of them a multiple of `multiple` is left of the `size` channels of the
+    /// group. What does not make a step stays.
+    pub(crate) fn rounded(self, size: usize, multiple: usize) -> Self {
+        if multiple < 2 {
+            return self;
+        }
+        let (mut left, mut step, mut steps) = (size, Vec::new(), Vec::new());
+        for next in self.steps {
+            left -= next.len();
+            step.extend(next);
+            if left.is_multiple_of(multiple) {
+                step.sort_unstable();
+                steps.push(std::mem::take(&mut step));
+            }
+        }
+        Self { steps }
+    }
+
     /// The channels the first steps take.
     pub(crate) fn first(&self, steps: usize) -> Vec<usize> {
         self.steps[..steps].iter().flatten().copied().collect()
@@ -67,6 +85,19 @@ mod tests {
         let steps = Sequence::new(&analysis, group, &[2.0, 0.0, 1.0], 1, 3).steps;
         assert_eq!(steps, [vec![1], vec![2]]);
         assert_eq!(Sequence::new(&analysis, group, &[2.0, 0.0, 1.0], 1, 1).steps, [vec![1]]);
+    }
+
+    #[test]
+    fn rounded_steps_leave_multiples() {
+        let steps = |numbers: &[&[usize]]| numbers.iter().map(|step| step.to_vec()).collect();
+        let sequence = Sequence { steps: steps(&[&[6], &[1], &[4], &[0], &[2], &[5]]) };
+        assert_eq!(sequence.clone().rounded(7, 3).steps, [vec![6], vec![0, 1, 4]]);
+        assert_eq!(sequence.clone().rounded(8, 4).steps, [vec![0, 1, 4, 6]]);
+        assert_eq!(sequence.clone().rounded(7, 1), sequence);
+        // Two channels go at a time, and an odd number never is left.
+        let pairs = Sequence { steps: steps(&[&[0, 4], &[1, 5], &[2, 6]]) };
+        assert_eq!(pairs.clone().rounded(8, 4).steps, [vec![0, 1, 4, 5]]);
+        assert_eq!(pairs.rounded(8, 3).steps, [vec![0, 4]]);
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub struct Options {
     pub min_channels: usize,
     /// The share of a group that goes at most.
     pub max_ratio: f64,
+    /// A group that loses channels keeps a multiple of this many; 0 counts as 1.
+    pub round_to: usize,
     /// Channels that these nodes make stay.
     pub ignore: Vec<NodeSelector>,
 }
@@ -78,11 +80,23 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let importance = Importance::default();
-        Self { importance, min_channels: 1, max_ratio: 1.0, ignore: Vec::new() }
+        Self { importance, min_channels: 1, max_ratio: 1.0, round_to: 1, ignore: Vec::new() }
     }
 }
 
 impl Options {
+    /// The order in which the channels of a group go.
+    fn sequence(
+        &self,
+        analysis: &Analysis,
+        group: &Group,
+        scores: &[f64],
+        most: usize,
+    ) -> Sequence {
+        let minimum = self.min_channels.max(1);
+        Sequence::new(analysis, group, scores, minimum, most).rounded(group.size, self.round_to)
+    }
+
     /// Channels of a group that may go at most.
     fn most(&self, graph: &Graph, group: &Group) -> usize {
         let makes = |member: &&Member| member.role == Role::Producer;
@@ -162,7 +176,7 @@ pub fn prune_compensated(
     };
     let any_order = |group: &Group| {
         let most = options.most(&model.graph, group);
-        Sequence::new(&analysis, group, &vec![0.0; group.size], options.min_channels.max(1), most)
+        options.sequence(&analysis, group, &vec![0.0; group.size], most)
     };
     let sequences: Vec<Sequence> = analysis.groups.iter().map(any_order).collect();
     let all_steps: Vec<usize> = sequences.iter().map(|sequence| sequence.steps.len()).collect();
@@ -179,7 +193,7 @@ pub fn prune_compensated(
             return Sequence::default();
         }
         let scores = network.scores(index, options.importance);
-        Sequence::new(&analysis, group, &scores, options.min_channels.max(1), most)
+        options.sequence(&analysis, group, &scores, most)
     };
     let sequences: Vec<Sequence> = analysis.groups.par_iter().enumerate().map(sequence).collect();
     let groups: Vec<Elements> = elements(&analysis, &ledger, &sequences);
@@ -346,6 +360,16 @@ mod tests {
         for group in &pruned.plan.groups {
             let kept = group.size - group.removed.len();
             assert!(kept >= 7.min(group.size) && 4 * group.removed.len() <= group.size);
+        }
+    }
+
+    #[test]
+    fn groups_are_rounded() {
+        let options = Options { round_to: 4, ..Options::default() };
+        let (_, pruned) = prune(0.7, &options).expect("there are multiples");
+        assert!(pruned.plan.groups.iter().any(|group| !group.removed.is_empty()));
+        for group in pruned.plan.groups.iter().filter(|group| !group.removed.is_empty()) {
+            assert!((group.size - group.removed.len()).is_multiple_of(4), "{}", group.name);
         }
     }
 
