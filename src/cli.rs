@@ -368,26 +368,26 @@ pub(crate) struct Prune {
 #[derive(Debug, Args)]
 pub(crate) struct Budget {
     /// Keep this share of the multiply-accumulates.
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, group = "target", value_name = "SHARE", value_parser = share)]
     pub(crate) macs: Option<f64>,
     /// Keep this share of the parameters.
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "macs")]
+    #[arg(long, group = "target", value_name = "SHARE", value_parser = share)]
     pub(crate) parameters: Option<f64>,
     /// Keep this share of the bytes.
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["macs", "parameters"])]
+    #[arg(long, group = "target", value_name = "SHARE", value_parser = share)]
     pub(crate) bytes: Option<f64>,
     /// Which channels of a group go first, when there is a target: obs, wanda, activation, fpgm, l1, l2, random.
-    #[arg(long, value_name = "NAME", default_value_t)]
+    #[arg(long, requires = "target", value_name = "NAME", default_value_t)]
     pub(crate) importance: Importance,
     /// When there is a target, keep the channels these nodes make: names, op:TYPE for operators, re:PATTERN for
     /// names that match.
-    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    #[arg(long, requires = "target", value_name = "NODE", value_delimiter = ',')]
     pub(crate) ignore: Vec<NodeSelector>,
     /// Channels every axis keeps at least, when there is a target.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, requires = "target", value_name = "N", default_value_t = 1)]
     pub(crate) min_channels: usize,
     /// The fraction of a group that goes at most, when there is a target.
-    #[arg(long, value_name = "FRACTION", default_value_t = 1.0)]
+    #[arg(long, requires = "target", value_name = "FRACTION", default_value_t = 1.0)]
     pub(crate) max_ratio: f64,
 }
 
@@ -401,10 +401,10 @@ fn share(text: &str) -> Result<f64, String> {
 #[derive(Debug, Args)]
 pub(crate) struct Pruning {
     /// Remove this fraction of every group, by the norm of weights; without a target 0.3.
-    #[arg(long, value_name = "FRACTION", conflicts_with_all = ["macs", "parameters", "bytes"])]
+    #[arg(long, value_name = "FRACTION", conflicts_with = "target")]
     pub(crate) ratio: Option<f64>,
     /// The importance of a channel.
-    #[arg(long, value_enum, default_value = "l2", conflicts_with_all = ["macs", "parameters", "bytes"])]
+    #[arg(long, value_enum, default_value = "l2", conflicts_with = "target")]
     pub(crate) norm: Norm,
     /// Keep a multiple of this many channels, as kernels for blocks of 8 or 16 want it.
     #[arg(long, value_name = "N", default_value_t = 1)]

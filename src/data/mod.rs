@@ -1,6 +1,6 @@
 //! Samples for calibration and for tests.
 //!
-//! A [`Dataset`] knows where its samples are and reads them when they are asked for: arrays are mapped,
+//! A [`Dataset`] knows where its samples are and reads them when they are asked for: arrays in parts,
 //! images decoded one by one. Memory does not grow with the number of samples, unless [`Dataset::stacked`]
 //! asks for all of them at once.
 pub(crate) mod arrays;

@@ -97,3 +97,20 @@ fn two_targets_are_refused() {
         lapidary(arguments).fails_with(2, std::path::Path::new("none"));
     }
 }
+
+#[test]
+fn options_of_targets_are_refused_without_one() {
+    let model = fixture("digits_mobilenetv2_unfused_op17.onnx");
+    let model = model.to_str().unwrap();
+    for (option, value) in [
+        ("--importance", "l1"),
+        ("--ignore", "op:Conv"),
+        ("--min-channels", "4"),
+        ("--max-ratio", "0.5"),
+    ] {
+        let arguments = ["prune", model, "-o", "none.onnx", "--ratio", "0.1", option, value];
+        lapidary(arguments).fails_with(2, std::path::Path::new("none"));
+    }
+    let norm = ["prune", model, "-o", "none.onnx", "--macs", "0.5", "--norm", "l1"];
+    lapidary(norm).fails_with(2, std::path::Path::new("none"));
+}
