@@ -5,6 +5,7 @@ use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
 use lapidary_passes::convert::ConvertError;
 use lapidary_passes::prune::compensated::PruneError;
+use lapidary_passes::prune::{CarryError, KeepError};
 use lapidary_passes::quantize::{CalibrationFileError, MergeError, OtherModel};
 use lapidary_proto::{ReadError, WriteError};
 use miette::Diagnostic;
@@ -96,6 +97,36 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(code(LP0204), help("`lapidary prune MODEL --plan` shows which channels can go"))]
     Prune(PruneError),
+    /// The channels that are to stay are not those of the model.
+    #[error(transparent)]
+    #[diagnostic(
+        code(LP0205),
+        help("`lapidary prune MODEL --plan --json` shows the groups with their names and numbers")
+    )]
+    Keep(KeepError),
+    /// What is pruned in one form of the model is not found in another.
+    #[error(transparent)]
+    #[diagnostic(
+        code(LP0206),
+        help(
+            "`lapidary prune MODEL --plan` shows the groups; without --data they are pruned as shown"
+        )
+    )]
+    Carry(CarryError),
+    /// A file does not say which channels stay.
+    #[error("the channels to keep in `{}` can't be used: {problem}", path.display())]
+    #[diagnostic(
+        code(LP0314),
+        help(
+            "`prune --write-keep` writes such files: {{\"groups\": [{{\"name\": NAME, \"keep\": [0, 2]}}]}}"
+        )
+    )]
+    KeepFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The data can't be used.
     #[error("the data `{}` can't be used", path.display())]
     #[diagnostic(code(LP0304))]

@@ -1,7 +1,7 @@
 //! Makes ONNX models smaller and faster, and proves that they still do their job.
 //!
 //! The program `lapidary` is a thin face of this library: [`open`] a model, change it with
-//! [`optimize`], [`prune`], [`sparsify()`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
+//! [`optimize`], [`prune`], [`prune_by`], [`sparsify()`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), lapidary::Error> {
@@ -21,6 +21,7 @@ mod error;
 mod evaluate;
 mod factorize;
 mod file;
+mod keep;
 mod layers;
 mod light;
 mod proof;
@@ -42,6 +43,7 @@ pub use error::Error;
 pub use evaluate::{Evaluation, OutputError, Reference};
 pub use factorize::factorize;
 pub use file::{Opened, open, save, save_text};
+pub use keep::{read_keep, write_keep};
 pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;
 pub use lapidary_passes as passes;
@@ -49,7 +51,7 @@ pub use lapidary_proto::ReadOptions;
 pub use layers::{LayerError, layer_errors};
 pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
-pub use prune::prune_to;
+pub use prune::{Amount, Cut, prune_base, prune_by};
 pub use road::{
     change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune,
     prune_as_is, quantize, quantize_corrected, quantize_refined, quantize_with,

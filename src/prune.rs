@@ -1,13 +1,14 @@
-//! Pruning to a share of what a model costs.
+//! Pruning by groups of channels.
 use crate::data::synthetic;
 use crate::{Cost, Dataset, Error, optimize, optimize_with};
 use lapidary_exec::Inputs;
 use lapidary_ir::Model;
-use lapidary_passes::prune::Resource;
 use lapidary_passes::prune::compensated::{
-    Options, Progress, PruneError, Pruned, Target, prune_by_way_of, prune_compensated, renormalized,
+    Demand, Options, Progress, PruneError, Pruned, Target, prune_by_way_of, prune_compensated,
+    renormalized,
 };
-use lapidary_passes::{Context, driver, pipeline};
+use lapidary_passes::prune::{Analysis, CarryError, ChannelPlan, Keep, PruneChannels, Resource};
+use lapidary_passes::{Context, Record, driver, pipeline};
 
 /// Samples that pruning reads.
 const SAMPLES: usize = 512;
@@ -15,36 +16,147 @@ const SAMPLES: usize = 512;
 /// Samples that are made up when there are none.
 const MADE_UP: usize = 256;
 
-/// Removes channels until a share of the resource is left, counted from the model as it is given; those that stay
-/// make up for them, as far as they can on samples without labels. The model is optimized before and after.
-///
-/// Without samples they are made up: noise with the spectrum of photographs, where an input looks like images. What
-/// normalizations know of the samples the model was trained on is then used too.
+/// What goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Amount<'a> {
+    /// A share of every group.
+    Ratio(&'a PruneChannels),
+    /// Channels until a share of a resource is left, counted from the model as it is given.
+    Target(&'a Target, &'a Options),
+    /// What these lists do not keep.
+    Keep(&'a [Keep]),
+}
+
+/// What was pruned.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// The model before, in the form in which groups and channels have their names and numbers.
+    pub base: Model,
+    /// What went of it; an error where it can't be told in this form.
+    pub plan: Result<ChannelPlan, CarryError>,
+    /// How the channels that stay made up for the others, if they did.
+    pub compensated: Option<Pruned>,
+    /// What the pass says.
+    pub records: Vec<Record>,
+}
+
+/// The form of a model in which groups and channels have their names and numbers: with constants computed and
+/// nothing fused, or as it is without `clean`.
 ///
 /// # Errors
-/// When samples can't be read, the model can't be executed, the target is out of reach or a pass is at fault.
-pub fn prune_to(
+/// When a pass is at fault.
+pub fn prune_base(model: &Model, clean: bool) -> Result<Model, Error> {
+    let mut base = model.clone();
+    if clean {
+        optimize_with(&mut base, &pipeline::clean(), &mut Context::default())?;
+    }
+    base.graph.infer();
+    Ok(base)
+}
+
+/// Removes channels and optimizes. With samples, or for a target, those that stay make up for them, as far as they can
+/// without labels. Without `clean` nothing is optimized, before or after, and nothing makes up.
+///
+/// Without samples they are made up for a target: noise with the spectrum of photographs, where an input looks like
+/// images. What normalizations know of the samples the model was trained on is then used too.
+///
+/// # Errors
+/// When samples can't be read, the model can't be executed, the target is out of reach, lists do not fit the model or a
+/// pass is at fault.
+pub fn prune_by(
     model: &mut Model,
     data: Option<&Dataset>,
-    target: &Target,
-    options: &Options,
+    amount: Amount<'_>,
+    clean: bool,
     progress: Progress<'_>,
-) -> Result<Pruned, Error> {
-    let original = model.clone();
-    let before = Cost::of(model).of_resource(target.resource);
-    optimize(model)?;
-    let after = Cost::of(model).of_resource(target.resource);
-    let given = before as f64 / (after as f64).max(1.0);
-    let wanted = Target { share: target.share * given, ..*target };
-    let pruned = match data {
-        Some(data) => prune_compensated(model, &read(data)?, &wanted, options, progress),
-        None => without_samples(model, original, &wanted, options, progress)?,
+) -> Result<Cut, Error> {
+    let base = prune_base(model, clean)?;
+    let analysis = Analysis::of(&base.graph);
+    let plan = match amount {
+        Amount::Ratio(pass) => pass.plan(&base),
+        Amount::Keep(lists) => analysis.plan_keeping(lists).map_err(Error::Keep)?,
+        Amount::Target(target, options) => {
+            let (pruned, own) = compensated(model, data, clean, progress, |_| {
+                Ok((Given::Share(*target), options.clone()))
+            })?;
+            let lists = analysis.carried(&pruned.plan, &own);
+            let plan = lists.map(|lists| analysis.plan_removing(&lists).unwrap_or_default());
+            return Ok(Cut { base, plan, compensated: Some(pruned), records: Vec::new() });
+        }
     };
-    let mut pruned = pruned.map_err(|error| fault(error, given))?;
+    let mut cut = Cut { base, plan: Ok(plan.clone()), compensated: None, records: Vec::new() };
+    match (amount, data) {
+        (Amount::Keep(_), Some(_)) => {
+            let (pruned, _) = compensated(model, data, clean, progress, |own| {
+                let lists = own.carried(&plan, &analysis).map_err(Error::Carry)?;
+                Ok((Given::Lists(lists), Options::default()))
+            })?;
+            cut.compensated = Some(pruned);
+            return Ok(cut);
+        }
+        (Amount::Ratio(pass), _) => {
+            model.clone_from(&cut.base);
+            let mut context = Context::default();
+            driver::run(&[pass], model, &mut context)?;
+            cut.records = context.records;
+        }
+        _ => {
+            model.clone_from(&cut.base);
+            plan.apply(model).map_err(|error| Error::Prune(error.into()))?;
+        }
+    }
+    driver::check("prune", model)?;
+    if clean {
+        optimize(model)?;
+    }
+    Ok(cut)
+}
+
+/// What is to go of the optimized model.
+enum Given {
+    Share(Target),
+    Lists(Vec<(usize, Vec<usize>)>),
+}
+
+/// Optimizes, prunes what `demand` says of the groups of the optimized model, and optimizes again. Also returns these
+/// groups.
+fn compensated(
+    model: &mut Model,
+    data: Option<&Dataset>,
+    clean: bool,
+    progress: Progress<'_>,
+    demand: impl FnOnce(&Analysis) -> Result<(Given, Options), Error>,
+) -> Result<(Pruned, Analysis), Error> {
+    if !clean {
+        return Err(Error::Usage {
+            problem: "channels make up for others in the optimized model only".to_owned(),
+            help: "leave out --no-optimize, or prune without --data and a target".to_owned(),
+        });
+    }
+    let original = model.clone();
+    optimize_with(model, &pipeline::unshared(), &mut Context::default())?;
+    model.graph.infer();
+    let analysis = Analysis::of(&model.graph);
+    let (given, options) = demand(&analysis)?;
+    let resource = match given {
+        Given::Share(target) => target.resource,
+        Given::Lists(_) => Resource::Macs,
+    };
+    let before = Cost::of(&original).of_resource(resource) as f64;
+    let grown = before / (Cost::of(model).of_resource(resource) as f64).max(1.0);
+    let demand = match &given {
+        Given::Share(target) => Demand::Target(Target { share: target.share * grown, ..*target }),
+        Given::Lists(lists) => Demand::Channels(lists),
+    };
+    let pruned = match data {
+        Some(data) => prune_compensated(model, &read(data)?, &demand, &options, progress),
+        None => without_samples(model, original, &demand, &options, progress)?,
+    };
+    let mut pruned = pruned.map_err(|error| fault(error, grown))?;
     optimize(model)?;
     driver::check("prune", model)?;
-    pruned.share = Cost::of(model).of_resource(target.resource) as f64 / (before as f64).max(1.0);
-    Ok(pruned)
+    pruned.share = Cost::of(model).of_resource(resource) as f64 / before.max(1.0);
+    Ok((pruned, analysis))
 }
 
 fn read(data: &Dataset) -> Result<Inputs, Error> {
@@ -55,7 +167,7 @@ fn read(data: &Dataset) -> Result<Inputs, Error> {
 fn without_samples(
     model: &mut Model,
     mut original: Model,
-    target: &Target,
+    demand: &Demand<'_>,
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Result<Pruned, PruneError>, Error> {
@@ -70,8 +182,8 @@ fn without_samples(
         Err(error) => return Ok(Err(error)),
     };
     optimize(&mut other)?;
-    match prune_by_way_of(model, other, &samples, target, options, progress) {
-        Ok(None) => Ok(prune_compensated(model, &samples, target, options, progress)),
+    match prune_by_way_of(model, other, &samples, demand, options, progress) {
+        Ok(None) => Ok(prune_compensated(model, &samples, demand, options, progress)),
         Ok(Some(pruned)) => Ok(Ok(pruned)),
         Err(error) => Ok(Err(error)),
     }
@@ -135,8 +247,10 @@ mod tests {
         let mut model = network();
         let target = Target { resource, share };
         let quiet = |_: &'static str, _: usize, _: usize| {};
-        let pruned = prune_to(&mut model, None, &target, &Options::default(), &quiet)?;
-        Ok((model, pruned))
+        let options = Options::default();
+        let amount = Amount::Target(&target, &options);
+        let cut = prune_by(&mut model, None, amount, true, &quiet)?;
+        Ok((model, cut.compensated.expect("they make up")))
     }
 
     #[test]
@@ -151,6 +265,25 @@ mod tests {
             let normalized = |(_, node): (_, &lapidary_ir::Node)| node.is("BatchNormalization");
             assert!(!model.graph.nodes().any(normalized));
         }
+    }
+
+    #[test]
+    fn lists_mean_the_same_with_samples() {
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let keep = Keep { name: "a".to_owned(), size: Some(8), keep: vec![0, 1, 2, 5, 7] };
+        let cut = |data: Option<&Dataset>| {
+            let mut model = network();
+            let cut = prune_by(&mut model, data, Amount::Keep(&[keep.clone()]), true, &quiet);
+            (model, cut.expect("it can be cut"))
+        };
+        let samples = synthetic(&network(), 16).expect("they can be made up");
+        let data = Dataset::new(samples, &network().graph).expect("they fit");
+        let ((plain, listed), (fitted, made_up_for)) = (cut(None), cut(Some(&data)));
+        assert_eq!(listed.plan, made_up_for.plan);
+        assert_eq!(listed.plan.expect("it is known").groups[0].removed, [3, 4, 6]);
+        assert_eq!(Cost::of(&plain).macs, Cost::of(&fitted).macs);
+        let losses = made_up_for.compensated.expect("they make up").losses;
+        assert!(listed.compensated.is_none() && losses[2].1 < losses[0].1, "{losses:?}");
     }
 
     #[test]

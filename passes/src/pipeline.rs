@@ -164,8 +164,14 @@ pub const ONNXRUNTIME: &[&dyn Pass] = &[
 ];
 
 /// The part of [`OPTIMIZE`] that fuses nothing: it computes constants and removes what computes
-/// nothing. Weights keep their values, which is what pruning ranks channels by.
+/// nothing. Weights keep their values, which is what pruning ranks channels by, and equal ones are not shared.
 pub fn clean() -> Vec<&'static dyn Pass> {
-    let fuses = |pass: &&&dyn Pass| pass.info().name.starts_with("fuse-");
-    OPTIMIZE.iter().filter(|pass| !fuses(pass)).copied().collect()
+    let fuses = |pass: &&dyn Pass| pass.info().name.starts_with("fuse-");
+    unshared().into_iter().filter(|pass| !fuses(pass)).collect()
+}
+
+/// [`OPTIMIZE`] without sharing equal initializers: channels along one that several nodes read can only go together.
+pub fn unshared() -> Vec<&'static dyn Pass> {
+    let shares = |pass: &&&dyn Pass| pass.info().name == EliminateDuplicateInitializers::INFO.name;
+    OPTIMIZE.iter().filter(|pass| !shares(pass)).copied().collect()
 }

@@ -5,8 +5,7 @@ use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::prune::compensated::{Options, Target};
 use lapidary::passes::prune::{self, PruneChannels, Resource};
-use lapidary::passes::{Context, pipeline};
-use lapidary::{Dataset, Error, Reference};
+use lapidary::{Amount, Dataset, Error, Reference};
 
 /// The ratio without a target.
 const RATIO: f64 = 0.3;
@@ -17,13 +16,13 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     original.graph.infer();
     let mut model = original.clone();
     let pass = options.pruning.pass()?;
+    let clean = !options.no_optimize;
     if options.plan {
-        if !options.no_optimize {
-            lapidary::optimize_with(&mut model, &pipeline::clean(), &mut Context::default())?;
-        }
-        render::prune_plan(&prune::Analysis::of(&model.graph), json);
+        let base = lapidary::prune_base(&model, clean)?;
+        render::prune_plan(&prune::Analysis::of(&base.graph), json);
         return Ok(());
     }
+    let keep = options.pruning.keep.as_deref().map(lapidary::read_keep).transpose()?;
     let (data, test) = samples(options, &original)?;
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     if reference.is_none() && options.gates.any() {
@@ -33,27 +32,26 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         });
     }
     let mut road = Road::new("prune", &original, reference.as_ref());
-    if !options.no_optimize {
+    if clean {
         let mut optimized = original.clone();
         lapidary::optimize(&mut optimized)?;
         road.step("optimize", &optimized)?;
     }
-    match options.budget.target() {
-        Some(target) => {
-            let progress = Progress::steps();
-            let show = |what, done, all| progress.show(what, done, all);
-            let choice = Options { round_to: options.pruning.round_to, ..options.budget.options() };
-            let pruned = lapidary::prune_to(&mut model, data.as_ref(), &target, &choice, &show)?;
-            drop(progress);
-            road.pruned(&pruned, &target, data.is_some());
-        }
-        None => {
-            let context = match options.no_optimize {
-                true => lapidary::prune_as_is(&mut model, &pass)?,
-                false => lapidary::prune(&mut model, &pass)?,
-            };
-            road.passes(&context.records);
-        }
+    let target = options.budget.target();
+    let choice = Options { round_to: options.pruning.round_to, ..options.budget.options() };
+    let amount = match (&keep, &target) {
+        (Some(keep), _) => Amount::Keep(keep),
+        (None, Some(target)) => Amount::Target(target, &choice),
+        (None, None) => Amount::Ratio(&pass),
+    };
+    let cut = {
+        let progress = Progress::steps();
+        let show = |what, done, all| progress.show(what, done, all);
+        lapidary::prune_by(&mut model, data.as_ref(), amount, clean, &show)?
+    };
+    road.passes(&cut.records);
+    if let Some(pruned) = &cut.compensated {
+        road.pruned(pruned, target.as_ref(), data.is_some());
     }
     let evaluation = road.step("prune", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
@@ -61,6 +59,10 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     }
     if let Some(output) = &options.output {
         lapidary::save(&model, output)?;
+    }
+    if let Some(path) = &options.write_keep {
+        let plan = cut.plan.as_ref().map_err(|error| Error::Carry(error.clone()))?;
+        lapidary::write_keep(path, &original, &cut.base, plan)?;
     }
     render::road(&road, json);
     Ok(())

@@ -1,5 +1,6 @@
-//! What was pruned to a target.
+//! What was pruned while what stays made up for it.
 use super::{percent, table};
+use lapidary::passes::prune::Resource;
 use lapidary::passes::prune::compensated::{Pruned, Target};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Serialize)]
 pub(super) struct Pruning {
     resource: String,
-    asked: f64,
+    /// The share asked for, if one was.
+    asked: Option<f64>,
     reached: f64,
     groups: Vec<Group>,
     losses: Vec<Loss>,
@@ -35,7 +37,7 @@ struct Loss {
 }
 
 impl Pruning {
-    pub(super) fn new(pruned: &Pruned, target: &Target, on_data: bool) -> Self {
+    pub(super) fn new(pruned: &Pruned, target: Option<&Target>, on_data: bool) -> Self {
         let groups = pruned.plan.groups.iter().map(|group| Group {
             name: group.name.clone(),
             size: group.size,
@@ -44,8 +46,8 @@ impl Pruning {
         });
         let losses = pruned.losses.iter().map(|&(step, loss)| Loss { step, loss });
         Self {
-            resource: target.resource.to_string(),
-            asked: target.share,
+            resource: target.map_or(Resource::Macs, |target| target.resource).to_string(),
+            asked: target.map(|target| target.share),
             reached: pruned.share,
             groups: groups.collect(),
             losses: losses.collect(),
@@ -62,11 +64,12 @@ impl Pruning {
         };
         let rows = self.groups.iter().map(row).collect();
         println!("\n{}", table(&["channels of", "kept", "held by"], rows));
+        let asked = self.asked.map(|share| format!(", asked for {}", percent(share)));
         println!(
-            "{} of the {} stay, asked for {}; {} products fitted",
+            "{} of the {} stay{}; {} products fitted",
             percent(self.reached),
             self.resource,
-            percent(self.asked),
+            asked.unwrap_or_default(),
             self.fitted
         );
         let steps: Vec<String> =

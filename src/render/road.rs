@@ -283,8 +283,8 @@ impl<'a> Road<'a> {
         self.report.search = Some(Searched { trials, float });
     }
 
-    /// Adds what was pruned to a target.
-    pub(crate) fn pruned(&mut self, pruned: &Pruned, target: &Target, on_data: bool) {
+    /// Adds what was pruned while what stays made up for it.
+    pub(crate) fn pruned(&mut self, pruned: &Pruned, target: Option<&Target>, on_data: bool) {
         self.report.pruning = Some(Pruning::new(pruned, target, on_data));
     }
 

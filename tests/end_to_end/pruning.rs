@@ -114,3 +114,106 @@ fn options_of_targets_are_refused_without_one() {
     let norm = ["prune", model, "-o", "none.onnx", "--macs", "0.5", "--norm", "l1"];
     lapidary(norm).fails_with(2, std::path::Path::new("none"));
 }
+
+/// The groups of a model as `--plan --json` shows them.
+fn groups(name: &str) -> Vec<Value> {
+    let model = fixture(&format!("{name}.onnx"));
+    let run = lapidary(["prune", model.to_str().unwrap(), "--plan", "--json"]).succeeds();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    report["groups"].as_array().unwrap().clone()
+}
+
+#[test]
+fn names_of_groups_are_unique() {
+    for name in crate::program::FIXTURES {
+        let groups = groups(name);
+        let mut names: Vec<&str> =
+            groups.iter().map(|group| group["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), groups.len(), "{name}");
+    }
+}
+
+#[test]
+fn what_a_file_keeps_stays_and_the_file_written_says_it_again() {
+    let folder = tempdir().unwrap();
+    let name = "digits_resnet_unfused_op17";
+    let (file, again) = (folder.path().join("keep.json"), folder.path().join("again.json"));
+    let outs = [1, 2, 3].map(|number| folder.path().join(format!("{number}.onnx")));
+    let group = groups(name)
+        .into_iter()
+        .find(|group| {
+            let removable = group["removable"].as_array().unwrap().len() as u64;
+            Some(removable) == group["channels"].as_u64() && removable > 4
+        })
+        .unwrap();
+    let lists = serde_json::json!({"groups": [{"name": group["name"], "keep": [3, 1, 0]}]});
+    fs::write(&file, lists.to_string()).unwrap();
+    let (file, again) = (file.to_str().unwrap(), again.to_str().unwrap());
+    run_on("prune", name, &outs[0], &["--keep", file, "--write-keep", again]).succeeds();
+    let written: Value = serde_json::from_str(&fs::read_to_string(again).unwrap()).unwrap();
+    let known = written["groups"].as_array().unwrap();
+    let known = known.iter().find(|known| known["name"] == group["name"]).unwrap();
+    assert_eq!(known["keep"], serde_json::json!([0, 1, 3]));
+    let weights = written["weights"].as_array().unwrap();
+    assert!(weights.iter().all(|weight| weight["keep"] == known["keep"]) && weights.len() > 2);
+    assert_eq!(written["computed"], serde_json::json!([]));
+    run_on("prune", name, &outs[1], &["--keep", again]).succeeds();
+    assert_eq!(fs::read(&outs[0]).unwrap(), fs::read(&outs[1]).unwrap());
+    // With samples the same goes, and others make up for it.
+    let data = ["--keep", again, "--data", "fixtures/digits_calib.npz", "--samples", "32"];
+    let run = run_on("prune", name, &outs[2], &data).succeeds();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let losses = report["pruning"]["losses"].as_array().unwrap();
+    assert!(losses[2]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
+    let run = run_on("prune", name, &outs[0], &["--keep", again]).succeeds();
+    let plain: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(last_step(&plain)["macs"], last_step(&report)["macs"]);
+}
+
+#[test]
+fn what_a_target_leaves_can_be_written_and_kept() {
+    let folder = tempdir().unwrap();
+    let name = "digits_mobilenetv2_unfused_op17";
+    let keep = folder.path().join("keep.json");
+    let keep = keep.to_str().unwrap();
+    let outs = [1, 2].map(|number| folder.path().join(format!("{number}.onnx")));
+    let data = ["--data", "fixtures/digits_calib.npz", "--samples", "8"];
+    let options = [&["--macs", "0.7", "--write-keep", keep][..], &data].concat();
+    let run = run_on("prune", name, &outs[0], &options).succeeds();
+    let target: Value = serde_json::from_str(&run.stdout).unwrap();
+    let run = run_on("prune", name, &outs[1], &["--keep", keep]).succeeds();
+    let plain: Value = serde_json::from_str(&run.stdout).unwrap();
+    for cost in ["macs", "parameters", "nodes"] {
+        assert_eq!(last_step(&plain)[cost], last_step(&target)[cost], "{cost}");
+    }
+}
+
+#[test]
+fn lists_that_do_not_fit_are_refused() {
+    let folder = tempdir().unwrap();
+    let (file, out) = (folder.path().join("keep.json"), folder.path().join("p.onnx"));
+    let model = fixture("digits_resnet_unfused_op17.onnx");
+    let paths = [&model, &out, &file].map(|path| path.to_str().unwrap());
+    let run = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let run = lapidary(["prune", paths[0], "-o", paths[1], "--keep", paths[2]]);
+        assert!(!out.exists());
+        run.fails_with(3, folder.path())
+    };
+    let message =
+        run(r#"{"groups": [{"name": "none", "keep": []}, {"name": "nobody", "keep": [1]}]}"#);
+    assert!(
+        message.contains("no group `none`") && message.contains("no group `nobody`"),
+        "{message}"
+    );
+    let message = run(r#"{"groups": [{"name": "none"}]}"#);
+    assert!(message.contains("missing field `keep`"), "{message}");
+    let message = run(r#"{"schema_version": 9, "groups": []}"#);
+    assert!(message.contains("its version is 9, expected 1"), "{message}");
+    for option in [["--ratio", "0.5"], ["--macs", "0.5"], ["--norm", "l1"], ["--round-to", "8"]] {
+        let arguments = ["prune", paths[0], "-o", paths[1], "--keep", paths[2]];
+        lapidary(arguments.into_iter().chain(option)).fails_with(2, folder.path());
+    }
+}

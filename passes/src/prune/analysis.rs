@@ -2,7 +2,7 @@
 use super::elements::{Axis, Elements};
 use super::propagate::{constant, weight_behind};
 use super::relations::{Balance, Pin, Relations, Rewrite, Role, Tie};
-use lapidary_ir::{Graph, NodeId};
+use lapidary_ir::{Graph, NodeId, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,8 @@ pub struct Analysis {
     pub(crate) owners: FxHashMap<Axis, Vec<usize>>,
     pub(crate) balances: Vec<Balance>,
     pub(crate) names: FxHashMap<Axis, String>,
+    /// The values that are no constant data.
+    pub(crate) computed: FxHashSet<ValueId>,
 }
 
 /// Channels that are decided together.
@@ -81,6 +83,9 @@ impl Analysis {
         analysis.make_groups(graph, &relations);
         for &axis in analysis.extents.keys() {
             analysis.names.insert(axis, graph.value(axis.value).name().to_owned());
+            if constant(graph, axis.value).is_none() {
+                analysis.computed.insert(axis.value);
+            }
         }
         analysis
     }
@@ -187,6 +192,7 @@ impl Analysis {
             group.pins = self.pins(graph, &group, &relations.pins);
             self.groups.push(group);
         }
+        make_unique(&mut self.groups);
         self.add_members(graph, relations);
         self.add_balances(graph);
     }
@@ -325,6 +331,22 @@ fn name(graph: &Graph, nodes: &[NodeId]) -> String {
     labels.truncate(3);
     let name = labels.join(", ");
     if rest == 0 { name } else { format!("{name} and {rest} more") }
+}
+
+/// Numbers groups whose nodes are called alike, in order of the graph.
+pub(crate) fn make_unique(groups: &mut [Group]) {
+    let mut known: BTreeSet<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for group in groups {
+        if seen.insert(group.name.clone()) {
+            continue;
+        }
+        let numbered = (2..).map(|number: usize| format!("{} ({number})", group.name));
+        let free = numbered.into_iter().find(|name| !known.contains(name));
+        group.name = free.unwrap_or_default();
+        known.insert(group.name.clone());
+        seen.insert(group.name.clone());
+    }
 }
 
 fn reason(graph: &Graph, pin: &Pin) -> String {

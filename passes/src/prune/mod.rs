@@ -5,10 +5,13 @@
 //! the graph, [`Analysis::plan`] chooses, [`ChannelPlan::apply`] cuts.
 mod analysis;
 mod apply;
+mod carry;
+mod changes;
 mod channels;
 pub mod compensated;
 mod elements;
 mod importance;
+mod keep;
 #[cfg(test)]
 mod oracle;
 mod plan;
@@ -20,9 +23,12 @@ mod sequence;
 
 pub use analysis::{Analysis, Group, Member};
 pub use apply::ApplyError;
+pub use carry::CarryError;
+pub use changes::{CutWeight, KeptElements, NodeNumbers, node_numbers};
 pub use channels::PruneChannels;
 pub use elements::Axis;
 pub use importance::{Norm, importance};
+pub use keep::{Keep, KeepError, KeepProblem};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use relations::{Place, Rewrite, Role};
 pub use resources::Resource;

@@ -142,6 +142,15 @@ impl Analysis {
         Ok(self.plan_of(choices))
     }
 
+    /// Removes channels that are known to fit.
+    pub(crate) fn plan_of_lists(&self, lists: &[(usize, Vec<usize>)]) -> ChannelPlan {
+        let mut choices = vec![Choice::default(); self.groups.len()];
+        for (number, channels) in lists {
+            choices[*number].removed.clone_from(channels);
+        }
+        self.plan_of(choices)
+    }
+
     fn plan_of(&self, choices: Vec<Choice>) -> ChannelPlan {
         let mut gone: BTreeMap<Axis, Vec<usize>> = BTreeMap::new();
         let mut groups = Vec::with_capacity(choices.len());

@@ -120,7 +120,8 @@ fn together(steps: &[Vec<(usize, usize)>]) -> Vec<(usize, usize)> {
     sums.into_iter().collect()
 }
 
-fn shift(extents: &mut [usize], elements: &[(usize, usize)], back: bool) {
+/// Takes elements off the extents, or puts them back.
+pub(super) fn shift(extents: &mut [usize], elements: &[(usize, usize)], back: bool) {
     for &(place, count) in elements {
         extents[place] =
             if back { extents[place] + count } else { extents[place].saturating_sub(count) };

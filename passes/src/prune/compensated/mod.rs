@@ -62,6 +62,15 @@ pub struct Target {
     pub share: f64,
 }
 
+/// What is to go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Demand<'a> {
+    /// Channels until a share of a resource is left.
+    Target(Target),
+    /// These channels, by number of the group.
+    Channels(&'a [(usize, Vec<usize>)]),
+}
+
 /// What channels go first, and which stay whatever they cost.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -148,22 +157,65 @@ pub struct Pruned {
     pub losses: Vec<(&'static str, f64)>,
     /// Products that were fitted.
     pub fitted: usize,
-    /// The share of the resource that stays.
+    /// The share of the resource that stays; without a target of the multiply-accumulates.
     pub share: f64,
 }
 
-/// Prunes a model whose normalizations are folded into its products to a share of a resource. Types must have
-/// been inferred.
+/// Prunes a model whose normalizations are folded into its products. Types must have been inferred.
 ///
 /// # Errors
-/// When the runtime can't run it, or the target is out of reach; the model is then unchanged.
+/// When the runtime can't run it, the target is out of reach, or channels that are listed can't go; the model is then
+/// unchanged.
 pub fn prune_compensated(
     model: &mut Model,
+    samples: &Inputs,
+    demand: &Demand<'_>,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Pruned, PruneError> {
+    let (pruned, report) = match demand {
+        Demand::Target(target) => prune_to(model, samples, target, options, progress)?,
+        Demand::Channels(lists) => prune_listed(model, samples, lists, progress)?,
+    };
+    *model = pruned;
+    Ok(report)
+}
+
+/// Removes the channels that are listed.
+fn prune_listed(
+    model: &Model,
+    samples: &Inputs,
+    lists: &[(usize, Vec<usize>)],
+    progress: Progress<'_>,
+) -> Result<(Model, Pruned), PruneError> {
+    let analysis = Analysis::of(&model.graph);
+    let all = Batches::new(&model.graph, samples)?;
+    let macs = macs(&model.graph);
+    let network = Network::new(model, &analysis, &fitted_on(model, &all), progress)?;
+    let measured_on = spread(&all, affordable(macs, 1, MEASURED));
+    let trials = Trials::new(&network, &measured_on);
+    let ledger = Ledger::of(model, &analysis, Resource::Macs);
+    let mut extents = ledger.extents(&analysis.extents);
+    let whole = ledger.total(&extents);
+    for (number, channels) in lists {
+        let group = analysis.groups.get(*number);
+        let own = group.map_or(Vec::new(), |group| {
+            channels.iter().filter_map(|&channel| group.channels.get(channel).copied()).collect()
+        });
+        allocate::shift(&mut extents, &ledger.elements(&analysis, &own), false);
+    }
+    let share = ledger.total(&extents) / whole.max(1.0);
+    finish(&network, &trials, lists, &fitted_on(model, &all), share, progress)
+}
+
+/// Removes channels until the target is met.
+fn prune_to(
+    model: &Model,
     samples: &Inputs,
     target: &Target,
     options: &Options,
     progress: Progress<'_>,
-) -> Result<Pruned, PruneError> {
+) -> Result<(Model, Pruned), PruneError> {
     let analysis = Analysis::of(&model.graph);
     let ledger = Ledger::of(model, &analysis, target.resource);
     let extents = ledger.extents(&analysis.extents);
@@ -182,9 +234,7 @@ pub fn prune_compensated(
     let all_steps: Vec<usize> = sequences.iter().map(|sequence| sequence.steps.len()).collect();
     out_of_reach(&elements(&analysis, &ledger, &sequences), &all_steps)?;
     let all = Batches::new(&model.graph, samples)?;
-    let macs = macs(&model.graph);
-    let products = model.graph.nodes().filter(|(_, node)| node_macs(&model.graph, node).is_some());
-    let fitted_on = spread(&all, affordable(macs, products.count(), FITTED));
+    let fitted_on = fitted_on(model, &all);
     let network = Network::new(model, &analysis, &fitted_on, progress)?;
     progress("order", 0, analysis.groups.len());
     let sequence = |(index, group): (usize, &Group)| {
@@ -198,8 +248,8 @@ pub fn prune_compensated(
     let sequences: Vec<Sequence> = analysis.groups.par_iter().enumerate().map(sequence).collect();
     let groups: Vec<Elements> = elements(&analysis, &ledger, &sequences);
     let steps = sequences.iter().filter(|sequence| !sequence.steps.is_empty()).count();
-    let count = affordable(macs, steps * sensitivity::SHARES.len(), MEASURED);
-    let measured_on = spread(&all, count);
+    let runs = steps * sensitivity::SHARES.len();
+    let measured_on = spread(&all, affordable(macs(&model.graph), runs, MEASURED));
     let trials = Trials::new(&network, &measured_on);
     let curves = trials.curves(&sequences, progress)?;
     let taken = allocate(&ledger, &extents, &groups, &curves, target.share * whole);
@@ -211,14 +261,32 @@ pub fn prune_compensated(
         .map(|(group, (sequence, &steps))| (group, sequence.first(steps)))
         .filter(|(_, channels)| !channels.is_empty())
         .collect();
-    let (mut pruned, plan) = network.cut(&lists)?;
+    finish(&network, &trials, &lists, &fitted_on, share, progress)
+}
+
+/// Cuts, and lets what stays make up for it.
+fn finish(
+    network: &Network<'_>,
+    trials: &Trials<'_>,
+    lists: &[(usize, Vec<usize>)],
+    fitted_on: &Batches<'_>,
+    share: f64,
+    progress: Progress<'_>,
+) -> Result<(Model, Pruned), PruneError> {
+    let (mut pruned, plan) = network.cut(lists)?;
     let mut losses = vec![("cut", trials.loss(&pruned)?)];
     network.compensate(&mut pruned, &plan)?;
     losses.push(("moments", trials.loss(&pruned)?));
-    let fitted = refit::refit(&network, &plan, &mut pruned, &fitted_on, progress)?;
+    let fitted = refit::refit(network, &plan, &mut pruned, fitted_on, progress)?;
     losses.push(("fit", trials.loss(&pruned)?));
-    *model = pruned;
-    Ok(Pruned { plan, losses, fitted, share })
+    Ok((pruned, Pruned { plan, losses, fitted, share }))
+}
+
+/// The samples that products are fitted on.
+fn fitted_on<'a>(model: &Model, all: &Batches<'a>) -> Batches<'a> {
+    let graph = &model.graph;
+    let products = graph.nodes().filter(|(_, node)| node_macs(graph, node).is_some());
+    spread(all, affordable(macs(graph), products.count(), FITTED))
 }
 
 /// What the steps of every group take off the axes.
@@ -318,10 +386,32 @@ mod tests {
 
     fn prune(share: f64, options: &Options) -> Result<(Model, Pruned), PruneError> {
         let mut model = network();
-        let target = Target { resource: Resource::Macs, share };
+        let demand = Demand::Target(Target { resource: Resource::Macs, share });
         let quiet = |_: &'static str, _: usize, _: usize| {};
-        let pruned = prune_compensated(&mut model, &samples(), &target, options, &quiet)?;
+        let pruned = prune_compensated(&mut model, &samples(), &demand, options, &quiet)?;
         Ok((model, pruned))
+    }
+
+    #[test]
+    fn listed_channels_go_and_others_make_up_for_them() {
+        let original = network();
+        let (_, chosen) = prune(0.6, &Options::default()).expect("it can go");
+        let groups = chosen.plan.groups.iter().map(|group| group.removed.clone()).enumerate();
+        let lists: Vec<(usize, Vec<usize>)> = groups.collect();
+        let mut model = original.clone();
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let demand = Demand::Channels(&lists);
+        let options = Options::default();
+        let listed = prune_compensated(&mut model, &samples(), &demand, &options, &quiet);
+        let listed = listed.expect("they can go");
+        assert_eq!(listed.plan, chosen.plan);
+        assert!(listed.losses[2].1 < listed.losses[0].1, "{:?}", listed.losses);
+        assert!((listed.share - chosen.share).abs() < 1e-12);
+        assert!((macs(&model.graph) / macs(&original.graph) - listed.share).abs() < 1e-12);
+        let classifier = [(chosen.plan.groups.len() - 1, vec![0])];
+        let demand = Demand::Channels(&classifier);
+        let refused = prune_compensated(&mut model, &samples(), &demand, &options, &quiet);
+        assert!(matches!(refused, Err(PruneError::Plan(_))));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! one back.
 use super::products::Product;
 use super::watch::watch;
-use super::{Options, Progress, PruneError, Pruned, Target, prune_compensated, spread};
+use super::{Demand, Options, Progress, PruneError, Pruned, prune_compensated, spread};
 use crate::prune::propagate::constant;
 use crate::samples::batches::Batches;
 use lapidary_exec::{Inputs, Observation};
@@ -112,14 +112,14 @@ pub fn prune_by_way_of(
     model: &mut Model,
     mut other: Model,
     samples: &Inputs,
-    target: &Target,
+    demand: &Demand<'_>,
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Option<Pruned>, PruneError> {
     let Some(changes) = changes(&model.graph, &other.graph) else { return Ok(None) };
     let products = Product::of(&other.graph);
     let axes: Vec<_> = products.iter().map(|product| product.output_axis(&other.graph)).collect();
-    let pruned = prune_compensated(&mut other, samples, target, options, progress)?;
+    let pruned = prune_compensated(&mut other, samples, demand, options, progress)?;
     let graph = &other.graph;
     let present = Product::of(graph);
     let mut patch = Patch::default();
@@ -176,6 +176,7 @@ fn changes(model: &Graph, other: &Graph) -> Option<Vec<Vec<(f64, f64)>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Target;
     use super::*;
     use crate::driver;
     use crate::fuse::FuseConvBatchNormalization;
@@ -232,10 +233,10 @@ mod tests {
         let original = folded(network());
         let other = folded(renormalized(&network(), &samples()).expect("it runs"));
         let mut model = original.clone();
-        let target = Target { resource: Resource::Macs, share: 1.0 };
+        let demand = Demand::Target(Target { resource: Resource::Macs, share: 1.0 });
         let quiet = |_: &'static str, _: usize, _: usize| {};
         let options = Options::default();
-        let way = prune_by_way_of(&mut model, other, &samples(), &target, &options, &quiet);
+        let way = prune_by_way_of(&mut model, other, &samples(), &demand, &options, &quiet);
         assert!(way.expect("it runs").is_some());
         for (product, known) in Product::of(&model.graph).iter().zip(Product::of(&original.graph)) {
             let difference = product.rows(&model.graph).expect("constant")
