@@ -1,8 +1,8 @@
 //! Files that say which channels stay.
 use crate::{Error, save_text};
-use lapidary_ir::{Graph, Model};
+use lapidary_ir::{Graph, Model, ValueId};
 use lapidary_passes::prune::{
-    ChannelPlan, CutWeight, Keep, KeptElements, NodeNumbers, node_numbers,
+    AxisPlan, ChannelPlan, CutWeight, Keep, KeptElements, NodeNumbers, node_numbers,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,7 +167,58 @@ fn weights(original: &Graph, base: &Graph, plan: &ChannelPlan) -> (Vec<CutWeight
             }
         }
     }
+    own.extend(summands(original, plan, &seen, &copies));
     (own, computed)
+}
+
+/// What is cut of parameters that passes leave out since they add nothing: biases that are zero.
+fn summands(
+    original: &Graph,
+    plan: &ChannelPlan,
+    seen: &BTreeSet<(String, usize)>,
+    copies: &BTreeMap<String, Vec<String>>,
+) -> Vec<CutWeight> {
+    let kept = |value: ValueId, axis: usize| {
+        let name = original.value(value).name();
+        plan.axes.iter().find(|cut| cut.value == name && cut.place.axis == axis)
+    };
+    let mut cuts: Vec<CutWeight> = Vec::new();
+    for id in original.topological_order() {
+        let node = &original[id];
+        let last = |value: ValueId| original.value(value).shape()?.len().checked_sub(1);
+        for (slot, summand) in node.inputs().iter().enumerate() {
+            let Some(summand) = *summand else { continue };
+            let name = original.value(summand).name().to_owned();
+            let known = copies.values().any(|names| names.contains(&name));
+            if !known
+                || seen.contains(&(name.clone(), 0))
+                || cuts.iter().any(|cut| cut.name == name)
+            {
+                continue;
+            }
+            let sums = node.inputs().iter().chain(node.outputs()).copied().flatten();
+            let found = match (node.op_type.as_str(), slot) {
+                ("Conv" | "ConvTranspose" | "Gemm", 2) => {
+                    node.output(0).and_then(|output| kept(output, 1))
+                }
+                ("Add" | "Sub", _) => {
+                    let mut others = sums.filter(|&value| value != summand);
+                    others.find_map(|value| kept(value, last(value)?))
+                }
+                _ => None,
+            };
+            let dims = original.value(summand).shape().map(<[_]>::to_vec).unwrap_or_default();
+            let extent = |cut: &&AxisPlan| {
+                dims.len() == 1
+                    && dims[0].value().and_then(|dim| usize::try_from(dim).ok()) == Some(cut.size)
+            };
+            if let Some(cut) = found.filter(extent) {
+                let keep = KeptElements::Everywhere(cut.keep.clone());
+                cuts.push(CutWeight { name, axis: 0, size: cut.size, keep });
+            }
+        }
+    }
+    cuts
 }
 
 /// The initializers of a graph, each with its name and those of its copies: an exporter stores parameters of equal
@@ -238,5 +289,20 @@ mod tests {
         };
         assert_eq!(names(&own), ["w 0", "b 0", "c 0", "u 0", "u 1"]);
         assert_eq!(names(&computed), ["z 1"]);
+    }
+
+    #[test]
+    fn biases_that_add_nothing_are_cut_too() {
+        let source = "g (float[1,2,4,4] x) => (float[1,2,4,4] y)
+            <float[3,2,1,1] w, float[3] b = {0, 0, 0}, float[2,3,1,1] v, float[2] c = {0, 0}>
+            { a = Conv(x, w, b) r = Relu(a) y = Conv(r, v, c) }";
+        let original = model(source);
+        let base = model(&source.replace("w, b)", "w)").replace("v, c)", "v)"));
+        let plan = Analysis::of(&base.graph).plan_removing(&[(0, vec![1])]).expect("it can go");
+        let (own, _) = weights(&original.graph, &base.graph, &plan);
+        let bias = own.last().expect("there are cuts");
+        assert_eq!((bias.name.as_str(), bias.axis, bias.size), ("b", 0, 3));
+        assert_eq!(bias.keep, KeptElements::Everywhere(vec![0, 2]));
+        assert_eq!(own.len(), 3);
     }
 }
