@@ -1,7 +1,7 @@
 //! The command line.
 mod prune;
 
-pub(crate) use prune::{Budget, Norm, Prune, Pruning};
+pub(crate) use prune::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce};
 
 use crate::commands::{Convert, Data, Factorize, Float, Light, Search, Sensitivity, Sparsify};
 use clap::{Args, Parser, Subcommand, ValueEnum};

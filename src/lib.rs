@@ -51,7 +51,7 @@ pub use lapidary_proto::ReadOptions;
 pub use layers::{LayerError, layer_errors};
 pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
-pub use prune::{Amount, Cut, prune_base, prune_by};
+pub use prune::{Amount, Cut, PruneOptions, prune_base, prune_by, prune_plan, read_gradients};
 pub use road::{
     change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune,
     prune_as_is, quantize, quantize_corrected, quantize_refined, quantize_with,

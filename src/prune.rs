@@ -1,14 +1,18 @@
 //! Pruning by groups of channels.
-use crate::data::synthetic;
+use crate::data::{arrays, synthetic};
 use crate::{Cost, Dataset, Error, optimize, optimize_with};
 use lapidary_exec::Inputs;
 use lapidary_ir::Model;
 use lapidary_passes::prune::compensated::{
-    Demand, Options, Progress, PruneError, Pruned, Target, prune_by_way_of, prune_compensated,
-    renormalized,
+    Options, Progress, PruneError, Pruned, prune_by_way_of, prune_compensated, renormalized,
 };
-use lapidary_passes::prune::{Analysis, CarryError, ChannelPlan, Keep, PruneChannels, Resource};
+use lapidary_passes::prune::{
+    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Keep, Limit, Normalization,
+    Ranking, Reduction, Resource, Scope, ScoreError, Target, weight_scores,
+};
+use lapidary_passes::quantize::NodeSelector;
 use lapidary_passes::{Context, Record, driver, pipeline};
+use std::path::Path;
 
 /// Samples that pruning reads.
 const SAMPLES: usize = 512;
@@ -16,15 +20,77 @@ const SAMPLES: usize = 512;
 /// Samples that are made up when there are none.
 const MADE_UP: usize = 256;
 
-/// What goes.
-#[derive(Debug, Clone, Copy)]
-pub enum Amount<'a> {
-    /// A share of every group.
-    Ratio(&'a PruneChannels),
+/// How much goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    /// A share of the channels, from 0 to 1.
+    Ratio(f64),
+    /// So many channels of every group.
+    PerGroup(usize),
     /// Channels until a share of a resource is left, counted from the model as it is given.
-    Target(&'a Target, &'a Options),
-    /// What these lists do not keep.
-    Keep(&'a [Keep]),
+    Target(Target),
+}
+
+/// What goes, and how it is chosen.
+#[derive(Debug, Clone)]
+pub struct PruneOptions {
+    /// How much goes of groups of which nothing else is said.
+    pub amount: Amount,
+    /// Groups of which it is said what stays.
+    pub keep: Vec<Keep>,
+    /// The share that goes of the channels these nodes make; the last that selects a node holds.
+    pub ratios: Vec<(NodeSelector, f64)>,
+    /// Channels that these nodes make stay.
+    pub ignore: Vec<NodeSelector>,
+    /// What makes channels important; by default `obs` where samples are read or made up, else `l2`.
+    pub importance: Option<Importance>,
+    /// How several weights of a group count.
+    pub reduction: Reduction,
+    /// What makes weights comparable.
+    pub normalization: Normalization,
+    /// Which channels are ranked together; by default `measured` for a target, else `local`.
+    pub scope: Option<Scope>,
+    /// Channels every axis keeps at least; 0 counts as 1.
+    pub min_channels: usize,
+    /// The share of a group that goes at most.
+    pub max_ratio: f64,
+    /// A group that loses channels keeps a multiple of this many; 0 counts as 1.
+    pub round_to: usize,
+    /// Rounds in which channels go; 0 counts as 1.
+    pub rounds: usize,
+    /// Gradients of the loss by the names of initializers, for importances that need them.
+    pub gradients: Option<Inputs>,
+    /// Whether the model is optimized before and after. What stays makes up for what goes only in optimized models.
+    pub optimize: bool,
+}
+
+impl Default for PruneOptions {
+    fn default() -> Self {
+        Self {
+            amount: Amount::Ratio(0.3),
+            keep: Vec::new(),
+            ratios: Vec::new(),
+            ignore: Vec::new(),
+            importance: None,
+            reduction: Reduction::default(),
+            normalization: Normalization::default(),
+            scope: None,
+            min_channels: 1,
+            max_ratio: 1.0,
+            round_to: 1,
+            rounds: 1,
+            gradients: None,
+            optimize: true,
+        }
+    }
+}
+
+/// Gradients for [`PruneOptions::gradients`] from an .npz file.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn read_gradients(path: &Path) -> Result<Inputs, Error> {
+    arrays::all(path).map_err(|source| Error::data(path, source))
 }
 
 /// What was pruned.
@@ -36,6 +102,10 @@ pub struct Cut {
     pub plan: Result<ChannelPlan, CarryError>,
     /// How the channels that stay made up for the others, if they did.
     pub compensated: Option<Pruned>,
+    /// What makes channels important.
+    pub importance: Importance,
+    /// Which channels were ranked together.
+    pub scope: Scope,
     /// What the pass says.
     pub records: Vec<Record>,
 }
@@ -55,102 +125,265 @@ pub fn prune_base(model: &Model, clean: bool) -> Result<Model, Error> {
 }
 
 /// Removes channels and optimizes. With samples, or for a target, those that stay make up for them, as far as they can
-/// without labels. Without `clean` nothing is optimized, before or after, and nothing makes up.
+/// without labels.
 ///
 /// Without samples they are made up for a target: noise with the spectrum of photographs, where an input looks like
 /// images. What normalizations know of the samples the model was trained on is then used too.
 ///
 /// # Errors
-/// When samples can't be read, the model can't be executed, the target is out of reach, lists do not fit the model or a
-/// pass is at fault.
+/// When options do not go together or name what is not there, samples can't be read, the model can't be executed, the
+/// target is out of reach, lists do not fit the model or a pass is at fault.
 pub fn prune_by(
     model: &mut Model,
     data: Option<&Dataset>,
-    amount: Amount<'_>,
-    clean: bool,
+    options: &PruneOptions,
     progress: Progress<'_>,
 ) -> Result<Cut, Error> {
-    let base = prune_base(model, clean)?;
-    let analysis = Analysis::of(&base.graph);
-    let plan = match amount {
-        Amount::Ratio(pass) => pass.plan(&base),
-        Amount::Keep(lists) => analysis.plan_keeping(lists).map_err(Error::Keep)?,
-        Amount::Target(target, options) => {
-            let (pruned, own) = compensated(model, data, clean, progress, |_| {
-                Ok((Given::Share(*target), options.clone()))
-            })?;
-            let lists = analysis.carried(&pruned.plan, &own);
-            let plan = lists.map(|lists| analysis.plan_removing(&lists).unwrap_or_default());
-            return Ok(Cut { base, plan, compensated: Some(pruned), records: Vec::new() });
+    let made_up_for = data.is_some() || matches!(options.amount, Amount::Target(_));
+    let request = Request::new(model, options, made_up_for)?;
+    let Request { ranking, scope, .. } = request;
+    let (plan, compensated, records) = if made_up_for {
+        let (pruned, own) = compensated(model, data, &request, progress)?;
+        let lists = request.analysis.carried(&pruned.plan, &own);
+        let plan = lists.map(|lists| request.analysis.plan_removing(&lists));
+        (plan.map(Result::unwrap_or_default), Some(pruned), Vec::new())
+    } else {
+        let plan = request.plan()?;
+        model.clone_from(&request.base);
+        let mut context = Context::default();
+        driver::run(&[&CutChannels { plan: plan.clone() }], model, &mut context)?;
+        driver::check("prune", model)?;
+        if options.optimize {
+            optimize(model)?;
+        }
+        (Ok(plan), None, context.records)
+    };
+    let importance = ranking.importance;
+    Ok(Cut { base: request.base, plan, compensated, importance, scope, records })
+}
+
+/// What would go, of the model in the form in which groups and channels have their names and numbers.
+///
+/// # Errors
+/// Those of [`prune_by`].
+pub fn prune_plan(
+    model: &Model,
+    data: Option<&Dataset>,
+    options: &PruneOptions,
+    progress: Progress<'_>,
+) -> Result<ChannelPlan, Error> {
+    let cut = prune_by(&mut model.clone(), data, options, progress)?;
+    cut.plan.map_err(Error::Carry)
+}
+
+/// What is asked for, of the groups of the model in the form in which they have their names.
+struct Request<'a> {
+    options: &'a PruneOptions,
+    base: Model,
+    analysis: Analysis,
+    limits: Vec<Limit>,
+    /// The importance of every channel, where samples do not tell.
+    scores: Option<Vec<Option<Vec<f64>>>>,
+    ranking: Ranking,
+    scope: Scope,
+    /// Whether all that goes is listed.
+    listed: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(model: &Model, options: &'a PruneOptions, made_up_for: bool) -> Result<Self, Error> {
+        let target = matches!(options.amount, Amount::Target(_));
+        let importance = options.importance.unwrap_or(match made_up_for {
+            true => Importance::Obs,
+            false => Importance::L2,
+        });
+        let scope = options.scope.unwrap_or(if target { Scope::Measured } else { Scope::Local });
+        check(options, importance, scope, made_up_for)?;
+        let base = prune_base(model, options.optimize)?;
+        let analysis = Analysis::of(&base.graph);
+        let limits = Limit::of(&base.graph, &analysis, &options.ignore, &options.ratios);
+        let mut limits = limits.map_err(|error| {
+            usage(error.to_string(), "`lapidary prune MODEL --plan` shows the nodes of every group")
+        })?;
+        let removed = analysis.removed_by(&options.keep).map_err(Error::Keep)?;
+        for keep in &options.keep {
+            let named = analysis.groups.iter().position(|group| group.name == keep.name);
+            named.into_iter().for_each(|group| limits[group] = Limit::Whole);
+        }
+        for (group, channels) in removed {
+            limits[group] = Limit::Removed(channels);
+        }
+        let PruneOptions { reduction, normalization, .. } = *options;
+        let ranking = Ranking { importance, reduction, normalization };
+        let listed = options.amount == Amount::Ratio(0.0)
+            && !limits.iter().any(|limit| matches!(limit, Limit::Ratio(_)));
+        let scores = if importance.needs_samples() || listed {
+            None
+        } else {
+            let gradients = options.gradients.as_ref();
+            Some(weight_scores(&base.graph, &analysis, &ranking, gradients).map_err(unscored)?)
+        };
+        Ok(Self { options, base, analysis, limits, scores, ranking, scope, listed })
+    }
+
+    /// The options for a graph of the model with these groups.
+    fn for_groups(&self, own: &Analysis) -> Options {
+        let PruneOptions { min_channels, max_ratio, round_to, rounds, .. } = *self.options;
+        Options {
+            ranking: self.ranking,
+            scores: self.scores.as_ref().map(|scores| own.scores_from(&self.analysis, scores)),
+            scope: self.scope,
+            min_channels,
+            max_ratio,
+            round_to,
+            limits: own.limits_from(&self.analysis, &self.limits),
+            rounds,
+            ..Options::default()
+        }
+    }
+
+    /// The channels that go when all of them are listed, of a graph of the model with these groups.
+    fn listed(&self, own: &Analysis) -> Result<Option<Vec<(usize, Vec<usize>)>>, Error> {
+        if !self.listed {
+            return Ok(None);
+        }
+        let plan = self.analysis.plan_removing(&self.lists());
+        let plan = plan.map_err(|error| Error::Prune(error.into()))?;
+        Ok(Some(own.carried(&plan, &self.analysis).map_err(Error::Carry)?))
+    }
+
+    fn lists(&self) -> Vec<(usize, Vec<usize>)> {
+        let list = |(group, limit): (usize, &Limit)| match limit {
+            Limit::Removed(channels) => Some((group, channels.clone())),
+            _ => None,
+        };
+        self.limits.iter().enumerate().filter_map(list).collect()
+    }
+
+    /// What goes when nothing makes up for it.
+    fn plan(&self) -> Result<ChannelPlan, Error> {
+        let lists = self.lists();
+        let demand = match self.options.amount {
+            _ if self.listed => Demand::Channels(&lists),
+            Amount::Ratio(ratio) => Demand::Ratio(ratio),
+            Amount::PerGroup(count) => Demand::PerGroup(count),
+            Amount::Target(target) => Demand::Target(target),
+        };
+        let options = Options {
+            limits: self.limits.clone(),
+            scores: None,
+            ..self.for_groups(&self.analysis)
+        };
+        let scores = self.scores.as_deref().unwrap_or_default();
+        let plan = self.analysis.choose(&self.base, scores, &demand, &options);
+        plan.map_err(Error::Prune)
+    }
+}
+
+fn usage(problem: String, help: &str) -> Error {
+    Error::Usage { problem, help: help.to_owned() }
+}
+
+/// Refuses what would have no effect.
+fn check(
+    options: &PruneOptions,
+    importance: Importance,
+    scope: Scope,
+    made_up_for: bool,
+) -> Result<(), Error> {
+    let target = matches!(options.amount, Amount::Target(_));
+    if let Amount::Ratio(ratio) = options.amount
+        && !(0.0..1.0).contains(&ratio)
+    {
+        return Err(usage(
+            format!("the ratio is {ratio}, expected at least 0 and below 1"),
+            "--ratio 0.3 removes three channels of ten",
+        ));
+    }
+    if made_up_for && !options.optimize {
+        return Err(usage(
+            "channels make up for others in the optimized model only".to_owned(),
+            "leave out --no-optimize, or prune without --data and a target",
+        ));
+    }
+    if !made_up_for && importance.needs_samples() {
+        return Err(unscored(ScoreError::NeedsSamples(importance)));
+    }
+    if !made_up_for && options.rounds > 1 {
+        return Err(usage(
+            "without samples nothing changes between rounds".to_owned(),
+            "give samples with --data, or leave out --steps",
+        ));
+    }
+    if scope == Scope::Measured && !target {
+        return Err(usage(
+            "losses are measured to meet a target".to_owned(),
+            "give --macs, --parameters or --bytes, or take --scope local, global or isomorphic",
+        ));
+    }
+    if scope != Scope::Local && matches!(options.amount, Amount::PerGroup(_)) {
+        return Err(usage(
+            "the same number of channels of every group is no ranking over groups".to_owned(),
+            "leave out --scope, or give --ratio",
+        ));
+    }
+    if importance == Importance::Obs && matches!(scope, Scope::Global | Scope::Isomorphic) {
+        return Err(usage(
+            PruneError::Incomparable(importance).to_string(),
+            "take --importance wanda, l2, lamp or another one, or --scope local or measured",
+        ));
+    }
+    if options.gradients.is_some() && !importance.needs_gradients() {
+        return Err(usage(
+            format!("the importance `{importance}` does not look at gradients"),
+            "give --importance taylor or fisher, or leave out --gradients",
+        ));
+    }
+    Ok(())
+}
+
+fn unscored(error: ScoreError) -> Error {
+    let help = match error {
+        ScoreError::NeedsSamples(_) => "give them with --data, or take --importance l2",
+        ScoreError::NeedsGradients(_) => "give them with --gradients FILE.npz",
+        ScoreError::NoGradient { .. } | ScoreError::GradientDims { .. } => {
+            "the file has an array for every weight, by the name of its initializer and of its shape; for fisher also a stack \
+             with one for every sample"
+        }
+        ScoreError::NoNormalization => {
+            "take another importance, or a model that was exported with its normalizations"
         }
     };
-    let mut cut = Cut { base, plan: Ok(plan.clone()), compensated: None, records: Vec::new() };
-    match (amount, data) {
-        (Amount::Keep(_), Some(_)) => {
-            let (pruned, _) = compensated(model, data, clean, progress, |own| {
-                let lists = own.carried(&plan, &analysis).map_err(Error::Carry)?;
-                Ok((Given::Lists(lists), Options::default()))
-            })?;
-            cut.compensated = Some(pruned);
-            return Ok(cut);
-        }
-        (Amount::Ratio(pass), _) => {
-            model.clone_from(&cut.base);
-            let mut context = Context::default();
-            driver::run(&[pass], model, &mut context)?;
-            cut.records = context.records;
-        }
-        _ => {
-            model.clone_from(&cut.base);
-            plan.apply(model).map_err(|error| Error::Prune(error.into()))?;
-        }
-    }
-    driver::check("prune", model)?;
-    if clean {
-        optimize(model)?;
-    }
-    Ok(cut)
+    usage(error.to_string(), help)
 }
 
-/// What is to go of the optimized model.
-enum Given {
-    Share(Target),
-    Lists(Vec<(usize, Vec<usize>)>),
-}
-
-/// Optimizes, prunes what `demand` says of the groups of the optimized model, and optimizes again. Also returns these
-/// groups.
+/// Optimizes, prunes, lets what stays make up for it, and optimizes again. Also returns the groups of the optimized
+/// model.
 fn compensated(
     model: &mut Model,
     data: Option<&Dataset>,
-    clean: bool,
+    request: &Request<'_>,
     progress: Progress<'_>,
-    demand: impl FnOnce(&Analysis) -> Result<(Given, Options), Error>,
 ) -> Result<(Pruned, Analysis), Error> {
-    if !clean {
-        return Err(Error::Usage {
-            problem: "channels make up for others in the optimized model only".to_owned(),
-            help: "leave out --no-optimize, or prune without --data and a target".to_owned(),
-        });
-    }
     let original = model.clone();
     optimize_with(model, &pipeline::unshared(), &mut Context::default())?;
     model.graph.infer();
     let analysis = Analysis::of(&model.graph);
-    let (given, options) = demand(&analysis)?;
-    let resource = match given {
-        Given::Share(target) => target.resource,
-        Given::Lists(_) => Resource::Macs,
+    let resource = match request.options.amount {
+        Amount::Target(target) => target.resource,
+        _ => Resource::Macs,
     };
     let before = Cost::of(&original).of_resource(resource) as f64;
     let grown = before / (Cost::of(model).of_resource(resource) as f64).max(1.0);
-    let demand = match &given {
-        Given::Share(target) => Demand::Target(Target { share: target.share * grown, ..*target }),
-        Given::Lists(lists) => Demand::Channels(lists),
-    };
     let pruned = match data {
-        Some(data) => prune_compensated(model, &read(data)?, &demand, &options, progress),
-        None => without_samples(model, original, &demand, &options, progress)?,
+        Some(data) => {
+            let samples = read(data)?;
+            let lists = request.listed(&analysis)?;
+            let demand = demand(request, lists.as_deref(), grown);
+            let options = request.for_groups(&analysis);
+            prune_compensated(model, &samples, &demand, &options, progress)
+        }
+        None => without_samples(model, original, request, grown, progress)?,
     };
     let mut pruned = pruned.map_err(|error| fault(error, grown))?;
     optimize(model)?;
@@ -159,16 +392,32 @@ fn compensated(
     Ok((pruned, analysis))
 }
 
+/// What is asked for of the optimized model, where the model as given costs `grown` times as much.
+fn demand<'a>(
+    request: &Request<'_>,
+    lists: Option<&'a [(usize, Vec<usize>)]>,
+    grown: f64,
+) -> Demand<'a> {
+    match (lists, request.options.amount) {
+        (Some(lists), _) => Demand::Channels(lists),
+        (None, Amount::Ratio(ratio)) => Demand::Ratio(ratio),
+        (None, Amount::PerGroup(count)) => Demand::PerGroup(count),
+        (None, Amount::Target(target)) => {
+            Demand::Target(Target { share: target.share * grown, ..target })
+        }
+    }
+}
+
 fn read(data: &Dataset) -> Result<Inputs, Error> {
     data.take(SAMPLES).stacked().map_err(|source| Error::data(data.path(), source))
 }
 
-/// Prunes the optimized model, of which the original still has its normalizations.
+/// Prunes the optimized model, of which the original still has its normalizations, to a target.
 fn without_samples(
     model: &mut Model,
     mut original: Model,
-    demand: &Demand<'_>,
-    options: &Options,
+    request: &Request<'_>,
+    grown: f64,
     progress: Progress<'_>,
 ) -> Result<Result<Pruned, PruneError>, Error> {
     let samples = synthetic(model, MADE_UP).map_err(|error| Error::Usage {
@@ -181,9 +430,15 @@ fn without_samples(
         Ok(other) => other,
         Err(error) => return Ok(Err(error)),
     };
-    optimize(&mut other)?;
-    match prune_by_way_of(model, other, &samples, demand, options, progress) {
-        Ok(None) => Ok(prune_compensated(model, &samples, demand, options, progress)),
+    optimize_with(&mut other, &pipeline::unshared(), &mut Context::default())?;
+    other.graph.infer();
+    let demand = demand(request, None, grown);
+    let options = request.for_groups(&Analysis::of(&other.graph));
+    match prune_by_way_of(model, other, &samples, &demand, &options, progress) {
+        Ok(None) => {
+            let options = request.for_groups(&Analysis::of(&model.graph));
+            Ok(prune_compensated(model, &samples, &demand, &options, progress))
+        }
         Ok(Some(pruned)) => Ok(Ok(pruned)),
         Err(error) => Ok(Err(error)),
     }
@@ -245,11 +500,10 @@ mod tests {
 
     fn prune(resource: Resource, share: f64) -> Result<(Model, Pruned), Error> {
         let mut model = network();
-        let target = Target { resource, share };
+        let amount = Amount::Target(Target { resource, share });
         let quiet = |_: &'static str, _: usize, _: usize| {};
-        let options = Options::default();
-        let amount = Amount::Target(&target, &options);
-        let cut = prune_by(&mut model, None, amount, true, &quiet)?;
+        let options = PruneOptions { amount, ..PruneOptions::default() };
+        let cut = prune_by(&mut model, None, &options, &quiet)?;
         Ok((model, cut.compensated.expect("they make up")))
     }
 
@@ -273,7 +527,10 @@ mod tests {
         let keep = Keep { name: "a".to_owned(), size: Some(8), keep: vec![0, 1, 2, 5, 7] };
         let cut = |data: Option<&Dataset>| {
             let mut model = network();
-            let cut = prune_by(&mut model, data, Amount::Keep(&[keep.clone()]), true, &quiet);
+            let amount = Amount::Ratio(0.0);
+            let options =
+                PruneOptions { amount, keep: vec![keep.clone()], ..PruneOptions::default() };
+            let cut = prune_by(&mut model, data, &options, &quiet);
             (model, cut.expect("it can be cut"))
         };
         let samples = synthetic(&network(), 16).expect("they can be made up");
@@ -284,6 +541,73 @@ mod tests {
         assert_eq!(Cost::of(&plain).macs, Cost::of(&fitted).macs);
         let losses = made_up_for.compensated.expect("they make up").losses;
         assert!(listed.compensated.is_none() && losses[2].1 < losses[0].1, "{losses:?}");
+    }
+
+    /// What goes of the two groups of hidden channels.
+    fn removed(data: Option<&Dataset>, options: &PruneOptions) -> Vec<usize> {
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let cut = prune_by(&mut network(), data, options, &quiet).expect("it can be pruned");
+        assert_eq!(cut.compensated.is_some(), data.is_some());
+        let plan = cut.plan.expect("it can be told");
+        plan.groups[..2].iter().map(|group| group.removed.len()).collect()
+    }
+
+    #[test]
+    fn amounts_mean_the_same_with_samples_and_without() {
+        let samples = synthetic(&network(), 16).expect("they can be made up");
+        let data = Dataset::new(samples, &network().graph).expect("they fit");
+        let selector = |text: &str| text.parse::<NodeSelector>().expect("valid");
+        let amount = Amount::Ratio(0.5);
+        let half = || PruneOptions { amount, ..PruneOptions::default() };
+        let keep = Keep { name: "b".to_owned(), size: None, keep: vec![6, 7] };
+        for (options, expected) in [
+            (half(), [4, 4]),
+            (PruneOptions { round_to: 3, ..half() }, [2, 2]),
+            (PruneOptions { min_channels: 6, ..half() }, [2, 2]),
+            (PruneOptions { max_ratio: 0.25, ..half() }, [2, 2]),
+            (PruneOptions { amount: Amount::PerGroup(3), ..half() }, [3, 3]),
+            (PruneOptions { ignore: vec![selector("b")], ..half() }, [4, 0]),
+            (PruneOptions { ratios: vec![(selector("b"), 0.25)], ..half() }, [4, 2]),
+            (PruneOptions { keep: vec![keep], ..half() }, [4, 6]),
+        ] {
+            assert_eq!(removed(None, &options), expected, "{options:?}");
+            assert_eq!(removed(Some(&data), &options), expected, "{options:?}");
+        }
+        let bn = PruneOptions { importance: Some(Importance::BnScale), ..half() };
+        assert_eq!(removed(None, &bn), [4, 0]);
+        assert_eq!(removed(Some(&data), &bn), [4, 0]);
+        let rounds = PruneOptions { rounds: 2, ..half() };
+        assert_eq!(removed(Some(&data), &rounds), [4, 4]);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_refused() {
+        let refused = |options: PruneOptions| {
+            let quiet = |_: &'static str, _: usize, _: usize| {};
+            let error = prune_by(&mut network(), None, &options, &quiet).expect_err("no effect");
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        };
+        let options = PruneOptions::default;
+        let rounds = refused(PruneOptions { rounds: 2, ..options() });
+        assert_eq!(rounds, "without samples nothing changes between rounds");
+        for importance in [Importance::Obs, Importance::Apoz] {
+            let error = refused(PruneOptions { importance: Some(importance), ..options() });
+            assert_eq!(error, format!("the importance `{importance}` needs samples"));
+        }
+        let error = refused(PruneOptions { importance: Some(Importance::Taylor), ..options() });
+        assert_eq!(error, "the importance `taylor` needs gradients");
+        refused(PruneOptions { gradients: Some(Inputs::new()), ..options() });
+        refused(PruneOptions { scope: Some(Scope::Measured), ..options() });
+        let amount = Amount::PerGroup(2);
+        refused(PruneOptions { scope: Some(Scope::Global), amount, ..options() });
+        let amount = Amount::Target(Target { resource: Resource::Macs, share: 0.5 });
+        refused(PruneOptions { amount, optimize: false, ..options() });
+        refused(PruneOptions { amount, scope: Some(Scope::Global), ..options() });
+        refused(PruneOptions { amount: Amount::Ratio(1.5), ..options() });
+        let ignore = vec!["nobody".parse().expect("valid")];
+        let error = refused(PruneOptions { ignore, ..options() });
+        assert_eq!(error, "no node that makes channels is selected by `nobody`");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use super::{Gates, Input};
 use crate::commands::Data;
 use clap::{Args, ValueEnum};
-use lapidary::passes::prune::compensated::Importance;
+use lapidary::passes::prune::Importance;
 use lapidary::passes::quantize::NodeSelector;
 use std::path::PathBuf;
 
@@ -20,49 +20,123 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "PATH")]
     pub(crate) test: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) budget: Budget,
+    pub(crate) amounts: Amounts,
     #[command(flatten)]
-    pub(crate) pruning: Pruning,
+    pub(crate) choice: Choice,
     #[command(flatten)]
     pub(crate) gates: Gates,
     /// Write which channels stay: by group, for --keep, and by initializer of the model, to cut the parameters in the
     /// framework it comes from.
-    #[arg(long, value_name = "FILE.json", conflicts_with = "plan")]
+    #[arg(long, value_name = "FILE.json")]
     pub(crate) write_keep: Option<PathBuf>,
-    /// Print the groups of coupled channels and what can't be pruned and why; write nothing.
-    #[arg(long)]
+    /// Print the groups of coupled channels, what can't be pruned and why, and what would go if that is said; write
+    /// nothing.
+    #[arg(long, conflicts_with_all = ["output", "write_keep"])]
     pub(crate) plan: bool,
     /// Prune the model as it is, without optimizing it before.
     #[arg(long)]
     pub(crate) no_optimize: bool,
 }
 
-/// How much stays. Where most can go for the least loss, most goes; with --data the channels that stay make up for
-/// the others.
+/// How much goes; by default --ratio 0.3. With --data, and for a target, the channels that stay make up for the others.
 #[derive(Debug, Args)]
-pub(crate) struct Budget {
+pub(crate) struct Amounts {
     /// Keep this share of the multiply-accumulates.
-    #[arg(long, group = "target", value_name = "SHARE", value_parser = share)]
+    #[arg(long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share)]
     pub(crate) macs: Option<f64>,
     /// Keep this share of the parameters.
-    #[arg(long, group = "target", value_name = "SHARE", value_parser = share)]
+    #[arg(long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share)]
     pub(crate) parameters: Option<f64>,
     /// Keep this share of the bytes.
-    #[arg(long, group = "target", value_name = "SHARE", value_parser = share)]
+    #[arg(long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share)]
     pub(crate) bytes: Option<f64>,
-    /// Which channels of a group go first, when there is a target: obs, wanda, activation, fpgm, l1, l2, random.
-    #[arg(long, requires = "target", value_name = "NAME", default_value_t)]
-    pub(crate) importance: Importance,
-    /// When there is a target, keep the channels these nodes make: names, op:TYPE for operators, re:PATTERN for
-    /// names that match.
-    #[arg(long, requires = "target", value_name = "NODE", value_delimiter = ',')]
+    /// Remove this fraction of the channels: of every group, or with --scope of all together.
+    #[arg(long, group = "amount_of_all", value_name = "FRACTION")]
+    pub(crate) ratio: Option<f64>,
+    /// Remove this many channels of every group.
+    #[arg(long, group = "amount_of_all", value_name = "N")]
+    pub(crate) amount: Option<usize>,
+    /// Remove this fraction of the channels these nodes make, whatever goes of the others: names, op:TYPE for operators,
+    /// re:PATTERN for names that match. May be given several times; the last that selects a node holds.
+    #[arg(long, value_name = "NODE=FRACTION", value_parser = layer_ratio)]
+    pub(crate) layer_ratio: Vec<(NodeSelector, f64)>,
+    /// Keep the channels a file names and no others of their groups: {"groups": [{"name": NAME, "keep": [0, 2]}]}, with
+    /// names and numbers as --plan --json shows them. Other groups stay whole unless more is asked for.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// Which channels go.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// What makes channels important. With samples obs, wanda, activation, apoz; by weights l1, l2, fpgm, lamp, bn-scale; with
+    /// --gradients taylor, fisher; random. Default obs where samples are read or made up, else l2.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) importance: Option<Importance>,
+    /// The same as --importance l1 and l2.
+    #[arg(long, value_enum, conflicts_with = "importance")]
+    pub(crate) norm: Option<Norm>,
+    /// Gradients of the loss for taylor and fisher: .npz with an array for every weight, by the name of its initializer and
+    /// of its shape; for fisher also with a first axis of samples.
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) gradients: Option<PathBuf>,
+    /// What several weights of a group say of a channel becomes their sum (the default), mean or maximum.
+    #[arg(long, value_enum)]
+    pub(crate) reduction: Option<Reduce>,
+    /// What the numbers of a weight are divided by before: their mean (the default), their maximum, nothing.
+    #[arg(long, value_enum)]
+    pub(crate) normalize: Option<Normalize>,
+    /// Which channels are ranked together. Default measured for a target, else local.
+    #[arg(long, value_enum)]
+    pub(crate) scope: Option<Rank>,
+    /// Keep the channels these nodes make: names, op:TYPE for operators, re:PATTERN for names that match.
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
     pub(crate) ignore: Vec<NodeSelector>,
-    /// Channels every axis keeps at least, when there is a target.
-    #[arg(long, requires = "target", value_name = "N", default_value_t = 1)]
-    pub(crate) min_channels: usize,
-    /// The fraction of a group that goes at most, when there is a target.
-    #[arg(long, requires = "target", value_name = "FRACTION", default_value_t = 1.0)]
-    pub(crate) max_ratio: f64,
+    /// Channels every axis keeps at least. Default 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) min_channels: Option<usize>,
+    /// The fraction of a group that goes at most. Default 1.
+    #[arg(long, value_name = "FRACTION", value_parser = share)]
+    pub(crate) max_ratio: Option<f64>,
+    /// Keep a multiple of this many channels, as kernels for blocks of 8 or 16 want it.
+    #[arg(long, value_name = "N")]
+    pub(crate) round_to: Option<usize>,
+    /// Remove the channels in this many rounds, and rank those that stay again after each; needs samples or a target.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) steps: Option<u16>,
+}
+
+impl Amounts {
+    /// Whether it is said how much goes.
+    pub(crate) fn any(&self) -> bool {
+        self.of_all() || !self.layer_ratio.is_empty() || self.keep.is_some()
+    }
+
+    /// Whether it is said how much goes of groups of which nothing else is said.
+    pub(crate) fn of_all(&self) -> bool {
+        let Self { macs, parameters, bytes, ratio, amount, .. } = self;
+        [macs, parameters, bytes, ratio].into_iter().any(Option::is_some) || amount.is_some()
+    }
+}
+
+impl Choice {
+    /// The options that say which channels go, if any is given.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let given = [
+            ("--importance", self.importance.is_some()),
+            ("--norm", self.norm.is_some()),
+            ("--gradients", self.gradients.is_some()),
+            ("--reduction", self.reduction.is_some()),
+            ("--normalize", self.normalize.is_some()),
+            ("--scope", self.scope.is_some()),
+            ("--ignore", !self.ignore.is_empty()),
+            ("--min-channels", self.min_channels.is_some()),
+            ("--max-ratio", self.max_ratio.is_some()),
+            ("--round-to", self.round_to.is_some()),
+            ("--steps", self.steps.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
 }
 
 /// A share above 0 and at most 1.
@@ -71,22 +145,13 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("`{text}` is no share: above 0 and at most 1 is expected"))
 }
 
-/// How channels are chosen.
-#[derive(Debug, Args)]
-pub(crate) struct Pruning {
-    /// Keep the channels a file names and no others of their groups: {"groups": [{"name": NAME, "keep": [0, 2]}]}, with
-    /// names and numbers as --plan --json shows them. Other groups stay whole.
-    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["target", "ratio", "norm", "round_to"])]
-    pub(crate) keep: Option<PathBuf>,
-    /// Remove this fraction of every group, by the norm of weights; without a target 0.3.
-    #[arg(long, value_name = "FRACTION", conflicts_with = "target")]
-    pub(crate) ratio: Option<f64>,
-    /// The importance of a channel.
-    #[arg(long, value_enum, default_value = "l2", conflicts_with = "target")]
-    pub(crate) norm: Norm,
-    /// Keep a multiple of this many channels, as kernels for blocks of 8 or 16 want it.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) round_to: usize,
+/// `conv1=0.5`; names may contain equal signs.
+fn layer_ratio(text: &str) -> Result<(NodeSelector, f64), String> {
+    let (node, ratio) = text.rsplit_once('=').ok_or("expected NODE=FRACTION")?;
+    let node = node.parse().map_err(|error| format!("{error}"))?;
+    let ratio = ratio.trim().parse().ok().filter(|ratio| (0.0..1.0).contains(ratio));
+    let wrong = || "the fraction is at least 0 and below 1".to_owned();
+    Ok((node, ratio.ok_or_else(wrong)?))
 }
 
 /// The norm that ranks channels.
@@ -96,4 +161,86 @@ pub(crate) enum Norm {
     L1,
     /// Square root of the sum of squares.
     L2,
+}
+
+/// How several numbers become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reduce {
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    Mean,
+    /// The largest.
+    Max,
+}
+
+/// What numbers are divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Normalize {
+    /// Their mean.
+    Mean,
+    /// The largest.
+    Max,
+    /// Nothing.
+    None,
+}
+
+/// Which channels are ranked together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rank {
+    /// Those of a group.
+    Local,
+    /// All.
+    Global,
+    /// Those of groups of the same structure.
+    Isomorphic,
+    /// Those of a group; of each goes what the outputs lose least by.
+    Measured,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn parse(options: &str) -> Option<Prune> {
+        let line = format!("lapidary prune m.onnx {options}");
+        match Cli::try_parse_from(line.split_whitespace()).ok()?.command {
+            Command::Prune(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn one_amount_for_all_and_others_for_some() {
+        let options =
+            "-o p.onnx --macs 0.5 --layer-ratio a=b=0.25 --layer-ratio op:Conv=0 --keep k.json";
+        let amounts = parse(options).expect("they go together").amounts;
+        assert!(amounts.of_all() && amounts.any() && amounts.keep.is_some());
+        let ratios: Vec<(String, f64)> =
+            amounts.layer_ratio.iter().map(|(node, ratio)| (node.to_string(), *ratio)).collect();
+        assert_eq!(ratios, [("a=b".to_owned(), 0.25), ("op:Conv".to_owned(), 0.0)]);
+        for wrong in [
+            "-o p --macs 0.5 --ratio 0.5",
+            "-o p --amount 2 --ratio 0.5",
+            "-o p --macs 0.5 --bytes 0.5",
+            "-o p --layer-ratio a",
+            "-o p --layer-ratio a=1",
+            "-o p --norm l1 --importance l1",
+            "-o p --steps 0",
+            "-o p --plan",
+            "--ratio 0.5",
+        ] {
+            assert!(parse(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn options_that_are_given_are_named() {
+        let choice = |options: &str| parse(options).expect("it is valid").choice;
+        assert!(choice("--plan").given().is_empty());
+        let given = choice("--plan --norm l1 --ignore a,b --steps 3");
+        assert_eq!(given.given(), ["--norm", "--ignore", "--steps"]);
+    }
 }

@@ -1,28 +1,24 @@
 //! `lapidary prune`
 use super::open;
-use crate::cli::{Budget, Norm, Prune, Pruning};
+use crate::cli::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce};
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
-use lapidary::passes::prune::compensated::{Options, Target};
-use lapidary::passes::prune::{self, PruneChannels, Resource};
-use lapidary::{Amount, Dataset, Error, Reference};
+use lapidary::passes::prune::{
+    Analysis, Importance, Normalization, PruneChannels, Reduction, Resource, Scope, Target,
+};
+use lapidary::{Amount, Dataset, Error, PruneOptions, Reference};
 
-/// The ratio without a target.
+/// The ratio when nothing else is said.
 const RATIO: f64 = 0.3;
 
 pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
+    let settings = settings(options)?;
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let mut model = original.clone();
-    let pass = options.pruning.pass()?;
-    let clean = !options.no_optimize;
     if options.plan {
-        let base = lapidary::prune_base(&model, clean)?;
-        render::prune_plan(&prune::Analysis::of(&base.graph), json);
-        return Ok(());
+        return plan(options, &settings, &original, json);
     }
-    let keep = options.pruning.keep.as_deref().map(lapidary::read_keep).transpose()?;
     let (data, test) = samples(options, &original)?;
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     if reference.is_none() && options.gates.any() {
@@ -32,27 +28,19 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         });
     }
     let mut road = Road::new("prune", &original, reference.as_ref());
-    if clean {
+    if settings.optimize {
         let mut optimized = original.clone();
         lapidary::optimize(&mut optimized)?;
         road.step("optimize", &optimized)?;
     }
-    let target = options.budget.target();
-    let choice = Options { round_to: options.pruning.round_to, ..options.budget.options() };
-    let amount = match (&keep, &target) {
-        (Some(keep), _) => Amount::Keep(keep),
-        (None, Some(target)) => Amount::Target(target, &choice),
-        (None, None) => Amount::Ratio(&pass),
-    };
+    let mut model = original.clone();
     let cut = {
         let progress = Progress::steps();
         let show = |what, done, all| progress.show(what, done, all);
-        lapidary::prune_by(&mut model, data.as_ref(), amount, clean, &show)?
+        lapidary::prune_by(&mut model, data.as_ref(), &settings, &show)?
     };
     road.passes(&cut.records);
-    if let Some(pruned) = &cut.compensated {
-        road.pruned(pruned, target.as_ref(), data.is_some());
-    }
+    road.pruned(&cut, settings.amount, data.is_some());
     let evaluation = road.step("prune", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;
@@ -68,6 +56,26 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// Shows the groups, and what would go if that is said.
+fn plan(
+    options: &Prune,
+    settings: &PruneOptions,
+    original: &Model,
+    json: bool,
+) -> Result<(), Error> {
+    let base = lapidary::prune_base(original, settings.optimize)?;
+    let chosen = if options.amounts.any() {
+        let data = options.data.read(original)?;
+        let progress = Progress::steps();
+        let show = |what, done, all| progress.show(what, done, all);
+        Some(lapidary::prune_plan(original, data.as_ref(), settings, &show)?)
+    } else {
+        None
+    };
+    render::prune_plan(&Analysis::of(&base.graph), &base.graph, chosen.as_ref(), json);
+    Ok(())
+}
+
 /// The samples to prune with and those to measure on, if there are any.
 fn samples(options: &Prune, original: &Model) -> Result<(Option<Dataset>, Option<Dataset>), Error> {
     let test = options.test.as_deref();
@@ -78,7 +86,58 @@ fn samples(options: &Prune, original: &Model) -> Result<(Option<Dataset>, Option
     Ok((Some(data), Some(test)))
 }
 
-impl Budget {
+/// The options of the library; those without effect are refused.
+fn settings(options: &Prune) -> Result<PruneOptions, Error> {
+    let (amounts, choice) = (&options.amounts, &options.choice);
+    let given = choice.given().join(", ");
+    let idle = |why: &str, help: &str| Error::Usage {
+        problem: format!("{given} would have no effect: {why}"),
+        help: help.to_owned(),
+    };
+    if options.plan && !amounts.any() && !given.is_empty() {
+        let help = "say how much goes, for example with --ratio 0.5";
+        return Err(idle("--plan shows the groups, and nothing goes", help));
+    }
+    let listed = amounts.keep.is_some() && !amounts.of_all() && amounts.layer_ratio.is_empty();
+    if listed && !given.is_empty() {
+        let help =
+            "leave it out, or say how much goes of other groups, for example with --ratio 0.5";
+        return Err(idle("--keep says already which channels go", help));
+    }
+    let samples = options.data.data.is_some() || amounts.target().is_some();
+    let importance = choice.importance();
+    let unweighted = match importance {
+        Some(importance) => matches!(importance, Importance::Obs | Importance::Random),
+        None => samples,
+    };
+    if unweighted && (choice.reduction.is_some() || choice.normalize.is_some()) {
+        return Err(Error::Usage {
+            problem: "obs and random do not put together what weights say".to_owned(),
+            help: "leave out --reduction and --normalize, or take another --importance".to_owned(),
+        });
+    }
+    let keep = amounts.keep.as_deref().map(lapidary::read_keep).transpose()?;
+    let gradients = choice.gradients.as_deref().map(lapidary::read_gradients).transpose()?;
+    let default = PruneOptions::default();
+    Ok(PruneOptions {
+        amount: amounts.amount(),
+        keep: keep.unwrap_or_default(),
+        ratios: amounts.layer_ratio.clone(),
+        ignore: choice.ignore.clone(),
+        importance,
+        reduction: choice.reduction(),
+        normalization: choice.normalization(),
+        scope: choice.scope(),
+        min_channels: choice.min_channels.unwrap_or(default.min_channels),
+        max_ratio: choice.max_ratio.unwrap_or(default.max_ratio),
+        round_to: choice.round_to.unwrap_or(default.round_to),
+        rounds: choice.steps.map_or(default.rounds, usize::from),
+        gradients,
+        optimize: !options.no_optimize,
+    })
+}
+
+impl Amounts {
     /// What is to be left, if that is said.
     fn target(&self) -> Option<Target> {
         let Self { macs, parameters, bytes, .. } = self;
@@ -87,36 +146,58 @@ impl Budget {
         shares.into_iter().find_map(|(resource, share)| Some(Target { resource, share: (*share)? }))
     }
 
-    fn options(&self) -> Options {
-        let Self { importance, min_channels, max_ratio, ignore, .. } = self;
-        Options {
-            importance: *importance,
-            min_channels: *min_channels,
-            max_ratio: *max_ratio,
-            ignore: ignore.clone(),
-            ..Options::default()
+    /// How much goes of groups of which nothing else is said: nothing when it is said of others only.
+    fn amount(&self) -> Amount {
+        let some = self.keep.is_some() || !self.layer_ratio.is_empty();
+        let default = if some { 0.0 } else { RATIO };
+        self.target()
+            .map(Amount::Target)
+            .or(self.amount.map(Amount::PerGroup))
+            .unwrap_or(Amount::Ratio(self.ratio.unwrap_or(default)))
+    }
+}
+
+impl Choice {
+    fn importance(&self) -> Option<Importance> {
+        self.importance.or(self.norm.map(|norm| match norm {
+            Norm::L1 => Importance::L1,
+            Norm::L2 => Importance::L2,
+        }))
+    }
+
+    fn reduction(&self) -> Reduction {
+        match self.reduction {
+            Some(Reduce::Sum) | None => Reduction::Sum,
+            Some(Reduce::Mean) => Reduction::Mean,
+            Some(Reduce::Max) => Reduction::Max,
         }
     }
-}
 
-impl Pruning {
-    /// The pass these options describe.
-    pub(crate) fn pass(&self) -> Result<PruneChannels, Error> {
-        pass(self.ratio.unwrap_or(RATIO), self.norm, self.round_to)
+    fn normalization(&self) -> Normalization {
+        match self.normalize {
+            Some(Normalize::Mean) | None => Normalization::Mean,
+            Some(Normalize::Max) => Normalization::Max,
+            Some(Normalize::None) => Normalization::None,
+        }
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        self.scope.map(|scope| match scope {
+            Rank::Local => Scope::Local,
+            Rank::Global => Scope::Global,
+            Rank::Isomorphic => Scope::Isomorphic,
+            Rank::Measured => Scope::Measured,
+        })
     }
 }
 
-/// The pruning pass, if the options make sense.
-pub(crate) fn pass(ratio: f64, norm: Norm, round_to: usize) -> Result<PruneChannels, Error> {
+/// The pruning pass, if the ratio makes sense.
+pub(crate) fn pass(ratio: f64) -> Result<PruneChannels, Error> {
     if !(0.0..1.0).contains(&ratio) {
         return Err(Error::Usage {
             problem: format!("the ratio is {ratio}, expected at least 0 and below 1"),
-            help: "--ratio 0.3 removes three channels of ten".to_owned(),
+            help: "--prune 0.3 removes three channels of ten".to_owned(),
         });
     }
-    let norm = match norm {
-        Norm::L1 => prune::Norm::L1,
-        Norm::L2 => prune::Norm::L2,
-    };
-    Ok(PruneChannels { ratio, norm, round_to, ..PruneChannels::default() })
+    Ok(PruneChannels { ratio, ..PruneChannels::default() })
 }

@@ -1,20 +1,31 @@
-//! What was pruned while what stays made up for it.
+//! What was pruned, and what made up for it.
 use super::{percent, table};
-use lapidary::passes::prune::Resource;
-use lapidary::passes::prune::compensated::{Pruned, Target};
+use lapidary::passes::prune::compensated::{Pruned, Round};
+use lapidary::passes::prune::{ChannelPlan, GroupPlan, Resource, Scope, Target};
+use lapidary::{Amount, Cut};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What went, and what it cost.
 #[derive(Serialize)]
 pub(super) struct Pruning {
+    importance: String,
+    scope: &'static str,
+    groups: Vec<Group>,
+    #[serde(flatten)]
+    made_up: Option<MadeUp>,
+}
+
+/// What stays made up for what went.
+#[derive(Serialize)]
+struct MadeUp {
     resource: String,
     /// The share asked for, if one was.
     asked: Option<f64>,
     reached: f64,
-    groups: Vec<Group>,
     losses: Vec<Loss>,
     fitted: usize,
+    rounds: Vec<Done>,
     /// Whether the samples were made up.
     made_up_samples: bool,
 }
@@ -27,6 +38,9 @@ struct Group {
     kept: usize,
     /// Why channels stay whatever they cost, and how many.
     held: BTreeMap<String, usize>,
+    /// Why less went than asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// How far the outputs were from those of the original after a step.
@@ -36,34 +50,42 @@ struct Loss {
     loss: f64,
 }
 
-impl Pruning {
-    pub(super) fn new(pruned: &Pruned, target: Option<&Target>, on_data: bool) -> Self {
-        let groups = pruned.plan.groups.iter().map(|group| Group {
+/// What a round left.
+#[derive(Serialize)]
+struct Done {
+    removed: usize,
+    share: f64,
+    loss: f64,
+}
+
+impl From<&GroupPlan> for Group {
+    fn from(group: &GroupPlan) -> Self {
+        Self {
             name: group.name.clone(),
             size: group.size,
             kept: group.size - group.removed.len(),
             held: group.held.iter().cloned().collect(),
-        });
+            note: group.note.clone(),
+        }
+    }
+}
+
+impl MadeUp {
+    fn new(pruned: &Pruned, target: Option<Target>, on_data: bool) -> Self {
         let losses = pruned.losses.iter().map(|&(step, loss)| Loss { step, loss });
+        let done = |&Round { removed, share, loss }: &Round| Done { removed, share, loss };
         Self {
             resource: target.map_or(Resource::Macs, |target| target.resource).to_string(),
             asked: target.map(|target| target.share),
             reached: pruned.share,
-            groups: groups.collect(),
             losses: losses.collect(),
             fitted: pruned.fitted,
+            rounds: pruned.rounds.iter().map(done).collect(),
             made_up_samples: !on_data,
         }
     }
 
-    pub(super) fn print(&self) {
-        let row = |group: &Group| {
-            let held: Vec<String> =
-                group.held.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
-            vec![group.name.clone(), format!("{} of {}", group.kept, group.size), held.join("; ")]
-        };
-        let rows = self.groups.iter().map(row).collect();
-        println!("\n{}", table(&["channels of", "kept", "held by"], rows));
+    fn print(&self) {
         let asked = self.asked.map(|share| format!(", asked for {}", percent(share)));
         println!(
             "{} of the {} stay{}; {} products fitted",
@@ -75,8 +97,48 @@ impl Pruning {
         let steps: Vec<String> =
             self.losses.iter().map(|Loss { step, loss }| format!("{step} {loss:.4}")).collect();
         println!("distance of the outputs from the original: {}", steps.join(", "));
+        for (number, Done { removed, share, loss }) in self.rounds.iter().enumerate() {
+            if self.rounds.len() > 1 {
+                let (round, share) = (number + 1, percent(*share));
+                println!(
+                    "round {round}: {removed} channels gone, {share} stay, distance {loss:.4}"
+                );
+            }
+        }
         if self.made_up_samples {
             println!("samples were made up; with --data the result is closer to the original");
         }
+    }
+}
+
+impl Pruning {
+    pub(super) fn new(cut: &Cut, amount: Amount, on_data: bool) -> Self {
+        let target = if let Amount::Target(target) = amount { Some(target) } else { None };
+        let own = cut.compensated.as_ref().map(|pruned| &pruned.plan);
+        let plan: Option<&ChannelPlan> = cut.plan.as_ref().ok().or(own);
+        Self {
+            importance: cut.importance.to_string(),
+            scope: match cut.scope {
+                Scope::Local => "local",
+                Scope::Global => "global",
+                Scope::Isomorphic => "isomorphic",
+                Scope::Measured => "measured",
+            },
+            groups: plan.iter().flat_map(|plan| &plan.groups).map(Group::from).collect(),
+            made_up: cut.compensated.as_ref().map(|own| MadeUp::new(own, target, on_data)),
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let Some(made_up) = &self.made_up else { return };
+        let row = |group: &Group| {
+            let held: Vec<String> =
+                group.held.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
+            vec![group.name.clone(), format!("{} of {}", group.kept, group.size), held.join("; ")]
+        };
+        let rows = self.groups.iter().map(row).collect();
+        println!("\n{}", table(&["channels of", "kept", "held by"], rows));
+        println!("ranked by {}, {}", self.importance, self.scope);
+        made_up.print();
     }
 }

@@ -6,13 +6,12 @@ use super::sparsity::Sparsity;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
 use lapidary::passes::factorize::Factorization;
-use lapidary::passes::prune::compensated::{Pruned, Target};
 use lapidary::passes::quantize::equalize::FloatChange;
 use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
 use lapidary::passes::{Accuracy, Record, Reverted};
-use lapidary::{Cost, Error, Evaluation, LayerError, Proof, Reference};
+use lapidary::{Amount, Cost, Cut, Error, Evaluation, LayerError, Proof, Reference};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -283,9 +282,9 @@ impl<'a> Road<'a> {
         self.report.search = Some(Searched { trials, float });
     }
 
-    /// Adds what was pruned while what stays made up for it.
-    pub(crate) fn pruned(&mut self, pruned: &Pruned, target: Option<&Target>, on_data: bool) {
-        self.report.pruning = Some(Pruning::new(pruned, target, on_data));
+    /// Adds what was pruned.
+    pub(crate) fn pruned(&mut self, cut: &Cut, amount: Amount, on_data: bool) {
+        self.report.pruning = Some(Pruning::new(cut, amount, on_data));
     }
 
     /// Adds what was factorized.

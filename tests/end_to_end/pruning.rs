@@ -29,7 +29,7 @@ fn half_of_the_multiplications_go_and_the_accuracy_stays() {
     let share = last["macs"].as_f64().unwrap() / first["macs"].as_f64().unwrap();
     assert!(share <= 0.5 && share > 0.495, "{name} keeps {share}");
     assert_eq!(report["pruning"]["reached"].as_f64().unwrap(), share);
-    let options = ["--ratio", "0.3", "--data", "fixtures/digits_test.npz"];
+    let options = ["--ratio", "0.3", "--test", "fixtures/digits_test.npz"];
     let run = run_on("prune", name, &out, &options).succeeds();
     let uniform: Value = serde_json::from_str(&run.stdout).unwrap();
     let uniform = last_step(&uniform);
@@ -99,20 +99,104 @@ fn two_targets_are_refused() {
 }
 
 #[test]
-fn options_of_targets_are_refused_without_one() {
+fn options_without_effect_are_refused() {
     let model = fixture("digits_mobilenetv2_unfused_op17.onnx");
     let model = model.to_str().unwrap();
-    for (option, value) in [
-        ("--importance", "l1"),
-        ("--ignore", "op:Conv"),
-        ("--min-channels", "4"),
-        ("--max-ratio", "0.5"),
+    let refused = |options: &str| {
+        let arguments = ["prune", model, "-o", "none.onnx"].into_iter();
+        lapidary(arguments.chain(options.split(' '))).fails_with(2, std::path::Path::new("none"))
+    };
+    for (options, why) in [
+        ("--ratio 0.1 --importance wanda", "needs samples"),
+        ("--ratio 0.1 --importance taylor", "needs gradients"),
+        ("--ratio 0.1 --steps 2", "nothing changes between rounds"),
+        ("--ratio 0.1 --scope measured", "losses are measured to meet a target"),
+        ("--amount 2 --scope global", "is no ranking over groups"),
+        ("--macs 0.5 --scope global", "does not compare channels of different groups"),
+        ("--macs 0.5 --no-optimize", "in the optimized model only"),
+        ("--macs 0.5 --reduction max", "do not put together"),
+        ("--ratio 0.1 --ignore nobody", "is selected by `nobody`"),
+        ("--ratio 0.1 --layer-ratio nobody=0.5", "is selected by `nobody`"),
     ] {
-        let arguments = ["prune", model, "-o", "none.onnx", "--ratio", "0.1", option, value];
-        lapidary(arguments).fails_with(2, std::path::Path::new("none"));
+        let message = refused(options);
+        assert!(message.contains(why), "{options}: {message}");
     }
-    let norm = ["prune", model, "-o", "none.onnx", "--macs", "0.5", "--norm", "l1"];
-    lapidary(norm).fails_with(2, std::path::Path::new("none"));
+    let plan = lapidary(["prune", model, "--plan", "--importance", "l1"]);
+    plan.fails_with(2, std::path::Path::new("none"));
+}
+
+/// What is kept of every group of a report, by name.
+fn kept(report: &Value) -> Vec<(String, u64, u64)> {
+    let groups = report["pruning"]["groups"].as_array().unwrap().iter();
+    let number = |group: &Value, name: &str| group[name].as_u64().unwrap();
+    groups
+        .map(|group| {
+            let name = group["name"].as_str().unwrap().to_owned();
+            (name, number(group, "kept"), number(group, "size"))
+        })
+        .collect()
+}
+
+#[test]
+fn every_amount_is_kept_in_every_scope() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let name = "digits_resnet_unfused_op17";
+    let run = |options: &str| {
+        let options: Vec<&str> = options.split(' ').collect();
+        let run = run_on("prune", name, &out, &options).succeeds();
+        serde_json::from_str::<Value>(&run.stdout).unwrap()
+    };
+    let gone =
+        |report: &Value| -> u64 { kept(report).iter().map(|(_, kept, size)| size - kept).sum() };
+    let half = run("--ratio 0.5");
+    let free: u64 = kept(&half).iter().filter(|(_, kept, size)| kept < size).map(|own| own.2).sum();
+    assert_eq!(gone(&half), free / 2);
+    assert_eq!(half["pruning"]["importance"], "l2");
+    for importance in ["lamp", "bn-scale", "fpgm", "l1 --reduction max --normalize max"] {
+        let global = run(&format!("--ratio 0.5 --scope global --importance {importance}"));
+        assert!(gone(&global).abs_diff(free / 2) <= 1, "{importance}");
+        assert_ne!(kept(&global), kept(&half), "{importance}");
+    }
+    let two = run("--amount 2 --norm l1");
+    assert!(kept(&two).iter().all(|(_, kept, size)| kept == size || size - kept == 2));
+    let first = kept(&half).into_iter().find(|(_, kept, size)| kept < size).unwrap().0;
+    let node = first.split(',').next().unwrap();
+    let one = run(&format!("--layer-ratio {node}=0.25"));
+    let lost: Vec<_> = kept(&one).into_iter().filter(|(_, kept, size)| kept < size).collect();
+    assert!(lost.len() == 1 && lost[0].0 == first && 4 * (lost[0].2 - lost[0].1) == lost[0].2);
+    let ignored = run(&format!("--ratio 0.5 --ignore {node} --min-channels 3 --round-to 4"));
+    for (name, kept, size) in kept(&ignored) {
+        assert!(kept == size || kept % 4 == 0 && name != first, "{name}: {kept} of {size}");
+    }
+    // With samples the same go, unless they rank otherwise, and others make up for them.
+    let data = "--data fixtures/digits_calib.npz --samples 16";
+    let fitted = run(&format!("--ratio 0.5 --importance l2 {data}"));
+    assert_eq!(kept(&fitted), kept(&half));
+    let losses = fitted["pruning"]["losses"].as_array().unwrap();
+    assert!(losses[2]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
+    let target = run(&format!("--macs 0.6 --scope isomorphic --importance wanda --steps 2 {data}"));
+    let reached = target["pruning"]["reached"].as_f64().unwrap();
+    assert!(reached <= 0.6 && reached > 0.54, "{reached}");
+    assert_eq!(target["pruning"]["rounds"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_plan_shows_what_would_go_and_what_is_in_no_group() {
+    let model = fixture("digits_transformer_unfused_op17.onnx");
+    let arguments = ["prune", model.to_str().unwrap(), "--plan", "--ratio", "0.5"];
+    let text = lapidary(arguments).succeeds().stdout;
+    assert!(text.contains("what would go:") && text.contains("in no group: "), "{text}");
+    let run = lapidary(arguments.into_iter().chain(["--json"])).succeeds();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let groups = report["groups"].as_array().unwrap();
+    let gone = |group: &Value| group["chosen"]["removed"].as_array().unwrap().len();
+    assert!(groups.iter().any(|group| gone(group) > 0));
+    let held = groups.iter().find(|group| group["removable"].as_array().unwrap().is_empty());
+    let held = &held.unwrap()["held"][0];
+    assert!(!held["channels"].as_array().unwrap().is_empty() && held["reason"].is_string());
+    let ungrouped = report["ungrouped"].as_array().unwrap();
+    assert!(ungrouped.iter().all(|node| !node["reasons"].as_array().unwrap().is_empty()));
 }
 
 /// The groups of a model as `--plan --json` shows them.
@@ -212,7 +296,8 @@ fn lists_that_do_not_fit_are_refused() {
     assert!(message.contains("missing field `keep`"), "{message}");
     let message = run(r#"{"schema_version": 9, "groups": []}"#);
     assert!(message.contains("its version is 9, expected 1"), "{message}");
-    for option in [["--ratio", "0.5"], ["--macs", "0.5"], ["--norm", "l1"], ["--round-to", "8"]] {
+    fs::write(&file, r#"{"groups": []}"#).unwrap();
+    for option in [["--norm", "l1"], ["--round-to", "8"], ["--scope", "global"]] {
         let arguments = ["prune", paths[0], "-o", paths[1], "--keep", paths[2]];
         lapidary(arguments.into_iter().chain(option)).fails_with(2, folder.path());
     }

@@ -38,6 +38,8 @@ pub struct Group {
     pub balances: Vec<(String, usize)>,
     /// Why channels have to stay, and how many.
     pub pins: Vec<(String, usize)>,
+    /// Why channels have to stay, and which.
+    pub held: Vec<(String, Vec<usize>)>,
     /// Index into the channels of the analysis, by number.
     pub(crate) channels: Vec<usize>,
     /// The axes of weights that make the channels, quantized or not.
@@ -190,6 +192,7 @@ impl Analysis {
             group.removable = free.map(|(number, _)| number).collect();
             group.name = name(graph, &names[&root]);
             group.pins = self.pins(graph, &group, &relations.pins);
+            group.held = self.held(graph, &group, &relations.pins);
             self.groups.push(group);
         }
         make_unique(&mut self.groups);
@@ -213,6 +216,28 @@ impl Analysis {
             }
         }
         told
+    }
+
+    fn held(&self, graph: &Graph, group: &Group, pins: &[Pin]) -> Vec<(String, Vec<usize>)> {
+        let mut held: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut numbers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (number, &channel) in group.channels.iter().enumerate() {
+            for &pin in &self.channels[channel].pins {
+                numbers.entry(pin).or_default().push(number);
+            }
+        }
+        for (pin, numbers) in numbers {
+            let reason = reason(graph, &pins[pin]);
+            match held.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, all)) => all.extend(numbers),
+                None => held.push((reason, numbers)),
+            }
+        }
+        for (_, numbers) in &mut held {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+        held
     }
 
     fn add_members(&mut self, graph: &Graph, relations: &Relations) {

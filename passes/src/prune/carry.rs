@@ -2,6 +2,7 @@
 //!
 //! Values keep their names as long as they live, so an element of an axis of a computed value is the same in both
 //! graphs; of the data of constants, which passes may transpose under one name, only where no computed value tells.
+use super::amounts::Limit;
 use super::analysis::Analysis;
 use super::elements::Axis;
 use super::plan::ChannelPlan;
@@ -30,15 +31,18 @@ pub enum CarryError {
 }
 
 impl Analysis {
-    /// For every channel of this analysis the channels of `other` that are the same, none where no value tells.
-    pub(crate) fn counterparts(&self, other: &Self) -> Vec<Vec<usize>> {
+    /// For every channel of this analysis the channels of `other` that are the same, none where no value tells. This one
+    /// may be of the graph of `other` after a `cut`.
+    pub(crate) fn counterparts(&self, other: &Self, cut: Option<&ChannelPlan>) -> Vec<Vec<usize>> {
         let mut named: FxHashMap<(&str, usize), Axis> = FxHashMap::default();
         for (axis, name) in &other.names {
             named.insert((name, axis.axis), *axis);
         }
         let twin = |axis: &Axis| {
             let twin = *named.get(&(self.names[axis].as_str(), axis.axis))?;
-            let same = other.extents[&twin] == self.extents[axis];
+            let whole = other.extents[&twin];
+            let left = cut.and_then(|cut| cut.kept(twin)).map_or(whole, <[_]>::len);
+            let same = left == self.extents[axis];
             (same && other.computed.contains(&twin.value) == self.computed.contains(&axis.value))
                 .then_some(twin)
         };
@@ -49,8 +53,12 @@ impl Analysis {
                 let elements = channel.elements.iter();
                 let own =
                     elements.filter(|(axis, _)| self.computed.contains(&axis.value) == computed);
-                own.filter_map(|(axis, index)| Some(other.owners[twins.get(axis)?][*index]))
-                    .collect()
+                own.filter_map(|(axis, index)| {
+                    let twin = *twins.get(axis)?;
+                    let kept = cut.and_then(|cut| cut.kept(twin));
+                    Some(other.owners[&twin][kept.map_or(*index, |kept| kept[*index])])
+                })
+                .collect()
             };
             let mut found = told(true);
             if found.is_empty() {
@@ -76,7 +84,7 @@ impl Analysis {
                 gone.insert(group.channels[number], (&group.name, number));
             }
         }
-        let counterparts = self.counterparts(other);
+        let counterparts = self.counterparts(other, None);
         let mut found: BTreeSet<usize> = BTreeSet::new();
         let mut lists = Vec::new();
         for (number, group) in self.groups.iter().enumerate() {
@@ -105,6 +113,68 @@ impl Analysis {
             None => Ok(lists),
         }
     }
+
+    /// For every channel of every group, the group and the number of a channel of `other` that is the same, as
+    /// [`Self::counterparts`] finds them.
+    pub(crate) fn places_in(
+        &self,
+        other: &Self,
+        cut: Option<&ChannelPlan>,
+    ) -> Vec<Vec<Option<(usize, usize)>>> {
+        let mut places: FxHashMap<usize, (usize, usize)> = FxHashMap::default();
+        for (index, group) in other.groups.iter().enumerate() {
+            for (number, &channel) in group.channels.iter().enumerate() {
+                places.insert(channel, (index, number));
+            }
+        }
+        let counterparts = self.counterparts(other, cut);
+        let place =
+            |own: &usize| counterparts[*own].iter().find_map(|their| places.get(their)).copied();
+        self.groups.iter().map(|group| group.channels.iter().map(place).collect()).collect()
+    }
+
+    /// What is known of the channels of `other`, by group and number, for those of this analysis.
+    #[must_use]
+    pub fn scores_from(&self, other: &Self, scores: &[Option<Vec<f64>>]) -> Vec<Option<Vec<f64>>> {
+        carry_scores(&self.places_in(other, None), scores)
+    }
+
+    /// What is said of the groups of `other`, for those of this analysis.
+    #[must_use]
+    pub fn limits_from(&self, other: &Self, limits: &[Limit]) -> Vec<Limit> {
+        carry_limits(&self.places_in(other, None), limits)
+    }
+}
+
+/// Where the channels of every group are in another analysis: group and number.
+pub(crate) type Places = [Vec<Option<(usize, usize)>>];
+
+/// What is known of the channels at some places; none of a group with a channel of which nothing is known.
+pub(crate) fn carry_scores(places: &Places, scores: &[Option<Vec<f64>>]) -> Vec<Option<Vec<f64>>> {
+    let score = |place: &Option<(usize, usize)>| {
+        let (group, number) = (*place)?;
+        Some(scores[group].as_ref()?[number])
+    };
+    places.iter().map(|group| group.iter().map(score).collect()).collect()
+}
+
+/// What is said of the groups at some places.
+pub(crate) fn carry_limits(places: &Places, limits: &[Limit]) -> Vec<Limit> {
+    let limit = |places: &Vec<Option<(usize, usize)>>| {
+        let group = places.iter().flatten().map(|&(group, _)| group).next();
+        match group.map(|group| (group, &limits[group])) {
+            Some((group, Limit::Removed(gone))) => {
+                let own = places.iter().enumerate();
+                let goes = |(_, place): &(usize, &Option<(usize, usize)>)| {
+                    place.is_some_and(|(at, number)| at == group && gone.contains(&number))
+                };
+                Limit::Removed(own.filter(goes).map(|(number, _)| number).collect())
+            }
+            Some((_, limit)) => limit.clone(),
+            None => Limit::Free,
+        }
+    };
+    places.iter().map(limit).collect()
 }
 
 #[cfg(test)]

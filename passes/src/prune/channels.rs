@@ -63,11 +63,28 @@ impl Pass for PruneChannels {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
-        let plan = self.plan(model);
+        CutChannels { plan: self.plan(model) }.run(model, context)
+    }
+}
+
+/// Removes the channels of a plan.
+#[derive(Debug, Clone)]
+pub struct CutChannels {
+    /// What goes.
+    pub plan: ChannelPlan,
+}
+
+impl Pass for CutChannels {
+    fn info(&self) -> &'static PassInfo {
+        &PruneChannels::INFO
+    }
+
+    fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
+        let (plan, info) = (&self.plan, self.info());
         let applied = plan.apply(model);
-        let record = context.record(&Self::INFO);
+        let record = context.record(info);
         if let Err(error) = applied {
-            record.skip(error.into_fault(Self::INFO.name)?);
+            record.skip(error.into_fault(info.name)?);
             return Ok(());
         }
         record.rewrites += plan.pruned_groups();
@@ -78,7 +95,7 @@ impl Pass for PruneChannels {
             match (group.held.first(), &group.note) {
                 (_, Some(note)) => record.skip(note.clone()),
                 (Some((reason, _)), None) => record.skip(reason.clone()),
-                (None, None) => record.skip("the group is too small for the ratio"),
+                (None, None) => record.skip("nothing of the group was to go"),
             }
         }
         Ok(())

@@ -3,11 +3,13 @@
 //! A channel is not a row of one weight: whatever is added to it, normalizes it, reads it or moves
 //! it elsewhere has to lose it too. [`Analysis::of`] follows every single channel through
 //! the graph, [`Analysis::plan`] chooses, [`ChannelPlan::apply`] cuts.
+mod amounts;
 mod analysis;
 mod apply;
 mod carry;
 mod changes;
 mod channels;
+mod choose;
 pub mod compensated;
 mod elements;
 mod importance;
@@ -16,23 +18,28 @@ mod keep;
 mod oracle;
 mod plan;
 mod propagate;
+mod ranking;
 mod relations;
 mod resources;
 mod select;
 mod sequence;
+mod ungrouped;
 
+pub use amounts::{Demand, Limit, Scope, Target, Unselected};
 pub use analysis::{Analysis, Group, Member};
 pub use apply::ApplyError;
 pub use carry::CarryError;
 pub use changes::{CutWeight, KeptElements, NodeNumbers, node_numbers};
-pub use channels::PruneChannels;
+pub use channels::{CutChannels, PruneChannels};
 pub use elements::Axis;
-pub use importance::{Norm, importance};
+pub use importance::{Norm, ScoreError, importance, weight_scores};
 pub use keep::{Keep, KeepError, KeepProblem};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
+pub use ranking::{Importance, Normalization, Ranking, Reduction, UnknownImportance};
 pub use relations::{Place, Rewrite, Role};
 pub use resources::Resource;
 pub use select::Selection;
+pub use ungrouped::Ungrouped;
 
 use crate::Pass;
 

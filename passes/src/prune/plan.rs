@@ -151,7 +151,7 @@ impl Analysis {
         self.plan_of(choices)
     }
 
-    fn plan_of(&self, choices: Vec<Choice>) -> ChannelPlan {
+    pub(crate) fn plan_of(&self, choices: Vec<Choice>) -> ChannelPlan {
         let mut gone: BTreeMap<Axis, Vec<usize>> = BTreeMap::new();
         let mut groups = Vec::with_capacity(choices.len());
         for (group, choice) in self.groups.iter().zip(choices) {

@@ -42,20 +42,22 @@ pub(crate) fn select(
     let mut extents = analysis.extents.clone();
     let mut choices = Vec::with_capacity(analysis.groups.len());
     for (group, scores) in analysis.groups.iter().zip(scores) {
-        choices.push(choose(analysis, group, scores, selection, &mut extents));
+        let minimum = selection.min_channels.max(1);
+        let wanted = to_remove(group.size, minimum, selection.ratio);
+        let wanted = (wanted, minimum, selection.round_to.max(1));
+        choices.push(choose(analysis, group, scores, wanted, &mut extents));
     }
     choices
 }
 
-fn choose(
+/// Chooses so many channels of a group, of which every axis keeps a minimum and of the group a multiple stays.
+pub(crate) fn choose(
     analysis: &Analysis,
     group: &Group,
     scores: &[f64],
-    selection: &Selection,
+    (wanted, minimum, multiple): (usize, usize, usize),
     extents: &mut Extents,
 ) -> Choice {
-    let minimum = selection.min_channels.max(1);
-    let wanted = to_remove(group.size, minimum, selection.ratio);
     if wanted == 0 || group.removable.is_empty() {
         return Choice::default();
     }
@@ -77,7 +79,6 @@ fn choose(
         each = each.min(chosen.len());
         taken.push(chosen);
     }
-    let multiple = selection.round_to.max(1);
     while each > 0 && !(group.size - each * buckets.len()).is_multiple_of(multiple) {
         each -= 1;
     }
@@ -95,7 +96,8 @@ fn choose(
     Choice { removed, note }
 }
 
-fn to_remove(size: usize, minimum: usize, ratio: f64) -> usize {
+/// Channels of a group that go at a ratio.
+pub(crate) fn to_remove(size: usize, minimum: usize, ratio: f64) -> usize {
     let keep = ((1.0 - ratio.clamp(0.0, 1.0)) * size as f64 - 1e-9).ceil();
     size.saturating_sub((keep as usize).max(minimum))
 }

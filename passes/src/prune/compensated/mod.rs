@@ -8,10 +8,13 @@
 //!
 //! The parts are those of `He` et al. 2017 (least squares for pruned inputs), `ZipLM` and OSSCAR (2023, 2024: structured
 //! Optimal Brain Surgeon).
-use super::analysis::{Analysis, Group, Member};
+pub use super::amounts::Target;
+use super::amounts::{Demand, Limit, Scope, makes};
+use super::analysis::{Analysis, Group};
 use super::apply::ApplyError;
+use super::importance::ScoreError;
 use super::plan::{ChannelPlan, PlanError};
-use super::relations::Role;
+use super::ranking::{Importance, Ranking};
 use super::resources::{Ledger, Resource};
 use super::sequence::Sequence;
 use crate::macs::node_macs;
@@ -19,7 +22,7 @@ use crate::quantize::NodeSelector;
 use crate::samples::batches::Batches;
 use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::{Graph, Model};
-use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 mod allocate;
 mod divergence;
@@ -32,13 +35,14 @@ mod obs;
 mod products;
 mod refit;
 mod renormalize;
+mod schedule;
 mod sensitivity;
 mod watch;
+mod zeros;
 
-use allocate::{Elements, allocate};
-pub use importance::{Importance, UnknownImportance};
 use network::Network;
 pub use renormalize::{prune_by_way_of, renormalized};
+use schedule::Part;
 use sensitivity::Trials;
 
 /// Samples that moments are taken from and products are fitted on, at least and at most.
@@ -53,29 +57,16 @@ const MOST_MACS: f64 = 1e12;
 /// Is told what is done, how many of it are done, and how many there are.
 pub type Progress<'a> = &'a (dyn Fn(&'static str, usize, usize) + Sync);
 
-/// How much is to be left.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Target {
-    /// Of what.
-    pub resource: Resource,
-    /// The share that may stay, above 0 and at most 1.
-    pub share: f64,
-}
-
-/// What is to go.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Demand<'a> {
-    /// Channels until a share of a resource is left.
-    Target(Target),
-    /// These channels, by number of the group.
-    Channels(&'a [(usize, Vec<usize>)]),
-}
-
 /// What channels go first, and which stay whatever they cost.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The order in which channels go.
-    pub importance: Importance,
+    pub ranking: Ranking,
+    /// What is known of the importance of channels, by group and number, where samples do not tell; without it weights
+    /// of the model do.
+    pub scores: Option<Vec<Option<Vec<f64>>>>,
+    /// Which channels are ranked together.
+    pub scope: Scope,
     /// Channels every axis keeps at least; 0 counts as 1.
     pub min_channels: usize,
     /// The share of a group that goes at most.
@@ -84,12 +75,25 @@ pub struct Options {
     pub round_to: usize,
     /// Channels that these nodes make stay.
     pub ignore: Vec<NodeSelector>,
+    /// What is said of every group; nothing if there is nothing.
+    pub limits: Vec<Limit>,
+    /// Rounds in which channels go; importance is computed again after each. 0 counts as 1.
+    pub rounds: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let importance = Importance::default();
-        Self { importance, min_channels: 1, max_ratio: 1.0, round_to: 1, ignore: Vec::new() }
+        Self {
+            ranking: Ranking::default(),
+            scores: None,
+            scope: Scope::default(),
+            min_channels: 1,
+            max_ratio: 1.0,
+            round_to: 1,
+            ignore: Vec::new(),
+            limits: Vec::new(),
+            rounds: 1,
+        }
     }
 }
 
@@ -106,18 +110,16 @@ impl Options {
         Sequence::new(analysis, group, scores, minimum, most).rounded(group.size, self.round_to)
     }
 
-    /// Channels of a group that may go at most.
-    fn most(&self, graph: &Graph, group: &Group) -> usize {
-        let makes = |member: &&Member| member.role == Role::Producer;
-        let mut makers = group
-            .members
-            .iter()
-            .filter(makes)
-            .flat_map(|member| graph.consumers(member.place.value));
-        let ignored =
-            makers.any(|node| self.ignore.iter().any(|chosen| chosen.selects(graph, node)));
-        let share = if ignored { 0.0 } else { self.max_ratio.clamp(0.0, 1.0) };
-        (share * group.size as f64 + 1e-9) as usize
+    /// What is said of every group.
+    pub(super) fn all_limits(&self, graph: &Graph, analysis: &Analysis) -> Vec<Limit> {
+        let mut limits = self.limits.clone();
+        limits.resize(analysis.groups.len(), Limit::Free);
+        for (group, limit) in analysis.groups.iter().zip(&mut limits) {
+            if self.ignore.iter().any(|chosen| makes(graph, group, chosen)) {
+                *limit = Limit::Whole;
+            }
+        }
+        limits
     }
 }
 
@@ -133,6 +135,12 @@ pub enum PruneError {
     /// A cut is at fault.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// Channels can't be ranked.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// The importance ranks the channels of a group, and says nothing about those of others.
+    #[error("the importance `{0}` does not compare channels of different groups")]
+    Incomparable(Importance),
     /// Not enough can go.
     #[error(
         "{share:.3} of the {resource} can't be reached: {least:.3} stay when all channels go that can"
@@ -157,8 +165,21 @@ pub struct Pruned {
     pub losses: Vec<(&'static str, f64)>,
     /// Products that were fitted.
     pub fitted: usize,
+    /// The rounds in which channels went.
+    pub rounds: Vec<Round>,
     /// The share of the resource that stays; without a target of the multiply-accumulates.
     pub share: f64,
+}
+
+/// What a round left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Round {
+    /// Channels that are gone.
+    pub removed: usize,
+    /// The share of the resource that stays.
+    pub share: f64,
+    /// The distance of the outputs from those of the original.
+    pub loss: f64,
 }
 
 /// Prunes a model whose normalizations are folded into its products. Types must have been inferred.
@@ -173,95 +194,70 @@ pub fn prune_compensated(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Pruned, PruneError> {
-    let (pruned, report) = match demand {
-        Demand::Target(target) => prune_to(model, samples, target, options, progress)?,
-        Demand::Channels(lists) => prune_listed(model, samples, lists, progress)?,
-    };
+    let (pruned, report) = pruned(model, samples, demand, options, progress)?;
     *model = pruned;
     Ok(report)
 }
 
-/// Removes the channels that are listed.
-fn prune_listed(
+fn pruned(
     model: &Model,
     samples: &Inputs,
-    lists: &[(usize, Vec<usize>)],
-    progress: Progress<'_>,
-) -> Result<(Model, Pruned), PruneError> {
-    let analysis = Analysis::of(&model.graph);
-    let all = Batches::new(&model.graph, samples)?;
-    let macs = macs(&model.graph);
-    let network = Network::new(model, &analysis, &fitted_on(model, &all), progress)?;
-    let measured_on = spread(&all, affordable(macs, 1, MEASURED));
-    let trials = Trials::new(&network, &measured_on);
-    let ledger = Ledger::of(model, &analysis, Resource::Macs);
-    let mut extents = ledger.extents(&analysis.extents);
-    let whole = ledger.total(&extents);
-    for (number, channels) in lists {
-        let group = analysis.groups.get(*number);
-        let own = group.map_or(Vec::new(), |group| {
-            channels.iter().filter_map(|&channel| group.channels.get(channel).copied()).collect()
-        });
-        allocate::shift(&mut extents, &ledger.elements(&analysis, &own), false);
-    }
-    let share = ledger.total(&extents) / whole.max(1.0);
-    finish(&network, &trials, lists, &fitted_on(model, &all), share, progress)
-}
-
-/// Removes channels until the target is met.
-fn prune_to(
-    model: &Model,
-    samples: &Inputs,
-    target: &Target,
+    demand: &Demand<'_>,
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<(Model, Pruned), PruneError> {
     let analysis = Analysis::of(&model.graph);
-    let ledger = Ledger::of(model, &analysis, target.resource);
-    let extents = ledger.extents(&analysis.extents);
-    let whole = ledger.total(&extents);
-    let out_of_reach = |groups: &[Elements], taken: &[usize]| {
-        let least = ledger.total(&allocate::after(&extents, groups, taken)) / whole;
-        let Target { share, resource } = *target;
-        let out = least > share * (1.0 + 1e-9);
-        if out { Err(PruneError::OutOfReach { share, resource, least }) } else { Ok(least) }
+    let resource = match demand {
+        Demand::Target(target) => target.resource,
+        _ => Resource::Macs,
     };
-    let any_order = |group: &Group| {
-        let most = options.most(&model.graph, group);
-        options.sequence(&analysis, group, &vec![0.0; group.size], most)
-    };
-    let sequences: Vec<Sequence> = analysis.groups.iter().map(any_order).collect();
-    let all_steps: Vec<usize> = sequences.iter().map(|sequence| sequence.steps.len()).collect();
-    out_of_reach(&elements(&analysis, &ledger, &sequences), &all_steps)?;
+    let ledger = Ledger::of(model, &analysis, resource);
+    let cost = ledger.total(&ledger.extents(&analysis.extents));
+    let limits = options.all_limits(&model.graph, &analysis);
+    if let Demand::Target(target) = demand {
+        schedule::reachable(&analysis, &ledger, &limits, target, options)?;
+    }
     let all = Batches::new(&model.graph, samples)?;
     let fitted_on = fitted_on(model, &all);
     let network = Network::new(model, &analysis, &fitted_on, progress)?;
-    progress("order", 0, analysis.groups.len());
-    let sequence = |(index, group): (usize, &Group)| {
-        let most = options.most(&model.graph, group);
-        if most == 0 || group.removable.is_empty() {
-            return Sequence::default();
-        }
-        let scores = network.scores(index, options.importance);
-        options.sequence(&analysis, group, &scores, most)
-    };
-    let sequences: Vec<Sequence> = analysis.groups.par_iter().enumerate().map(sequence).collect();
-    let groups: Vec<Elements> = elements(&analysis, &ledger, &sequences);
-    let steps = sequences.iter().filter(|sequence| !sequence.steps.is_empty()).count();
-    let runs = steps * sensitivity::SHARES.len();
-    let measured_on = spread(&all, affordable(macs(&model.graph), runs, MEASURED));
+    let measured_on = spread(&all, affordable(macs(&model.graph), 1, MEASURED));
     let trials = Trials::new(&network, &measured_on);
-    let curves = trials.curves(&sequences, progress)?;
-    let taken = allocate(&ledger, &extents, &groups, &curves, target.share * whole);
-    let share = out_of_reach(&groups, &taken)?;
-    let lists: Vec<(usize, Vec<usize>)> = sequences
-        .iter()
-        .zip(&taken)
-        .enumerate()
-        .map(|(group, (sequence, &steps))| (group, sequence.first(steps)))
-        .filter(|(_, channels)| !channels.is_empty())
-        .collect();
-    finish(&network, &trials, &lists, &fitted_on, share, progress)
+    let finish = |lists: &[(usize, Vec<usize>)]| {
+        let mut extents = ledger.extents(&analysis.extents);
+        let gone = schedule::elements_of(&analysis, &ledger, lists)?;
+        allocate::shift(&mut extents, &gone, false);
+        let share = ledger.total(&extents) / cost.max(1.0);
+        finish(&network, &trials, lists, &fitted_on, share, progress)
+    };
+    if let Demand::Channels(lists) = demand {
+        return finish(lists);
+    }
+    let rounds = options.rounds.max(1);
+    let mut lists: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut told: Vec<Round> = Vec::new();
+    let mut last: Option<(Model, Pruned)> = None;
+    for round in 1..=rounds {
+        let part = Part { round, rounds, demand, cost, resource, options };
+        let more = match &last {
+            None => part.first(&network, &all, &limits, progress)?,
+            Some((cut, before)) => {
+                let on = (&all, &fitted_on);
+                part.next(cut, (&analysis, &before.plan), on, &limits, progress)?
+            }
+        };
+        for (group, channels) in more {
+            lists.entry(group).or_default().extend(channels);
+        }
+        lists.values_mut().for_each(|channels| channels.sort_unstable());
+        let lists: Vec<(usize, Vec<usize>)> = lists.clone().into_iter().collect();
+        let (model, report) = finish(&lists)?;
+        let removed = report.plan.groups.iter().map(|group| group.removed.len()).sum();
+        let loss = report.losses.last().map_or(0.0, |&(_, loss)| loss);
+        told.push(Round { removed, share: report.share, loss });
+        last = Some((model, report));
+    }
+    let Some((model, report)) = last else { return finish(&[]) };
+    Ok((model, Pruned { rounds: told, ..report }))
 }
 
 /// Cuts, and lets what stays make up for it.
@@ -279,7 +275,7 @@ fn finish(
     losses.push(("moments", trials.loss(&pruned)?));
     let fitted = refit::refit(network, &plan, &mut pruned, fitted_on, progress)?;
     losses.push(("fit", trials.loss(&pruned)?));
-    Ok((pruned, Pruned { plan, losses, fitted, share }))
+    Ok((pruned, Pruned { plan, losses, fitted, rounds: Vec::new(), share }))
 }
 
 /// The samples that products are fitted on.
@@ -287,18 +283,6 @@ fn fitted_on<'a>(model: &Model, all: &Batches<'a>) -> Batches<'a> {
     let graph = &model.graph;
     let products = graph.nodes().filter(|(_, node)| node_macs(graph, node).is_some());
     spread(all, affordable(macs(graph), products.count(), FITTED))
-}
-
-/// What the steps of every group take off the axes.
-fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec<Elements> {
-    let of_group = |(group, sequence): (&Group, &Sequence)| {
-        let of_step = |step: &Vec<usize>| {
-            let channels: Vec<usize> = step.iter().map(|&number| group.channels[number]).collect();
-            ledger.elements(analysis, &channels)
-        };
-        sequence.steps.iter().map(of_step).collect()
-    };
-    analysis.groups.iter().zip(sequences).map(of_group).collect()
 }
 
 /// Multiply-accumulates of all products for one sample.
@@ -412,6 +396,57 @@ mod tests {
         let demand = Demand::Channels(&classifier);
         let refused = prune_compensated(&mut model, &samples(), &demand, &options, &quiet);
         assert!(matches!(refused, Err(PruneError::Plan(_))));
+    }
+
+    #[test]
+    fn rounds_lead_to_the_same_share() {
+        let options = Options { rounds: 3, ..Options::default() };
+        let (model, pruned) = prune(0.5, &options).expect("half can go");
+        let shares: Vec<f64> = pruned.rounds.iter().map(|round| round.share).collect();
+        for (share, wanted) in shares.iter().zip([0.7937, 0.62996, 0.5]) {
+            assert!(*share <= wanted + 1e-3 && *share > wanted - 0.04, "{shares:?}");
+        }
+        assert_eq!(pruned.share, shares[2]);
+        let share = macs(&model.graph) / macs(&network().graph);
+        assert!((share - pruned.share).abs() < 1e-12, "{share} {}", pruned.share);
+        let last = pruned.losses[2].1;
+        assert_eq!(pruned.rounds[2].loss, last);
+        assert!(pruned.rounds[0].loss < last);
+    }
+
+    #[test]
+    fn every_scope_and_importance_of_samples_makes_up_for_what_goes() {
+        for (scope, importance) in [
+            (Scope::Local, Importance::Obs),
+            (Scope::Global, Importance::Wanda),
+            (Scope::Isomorphic, Importance::Apoz),
+            (Scope::Global, Importance::Lamp),
+        ] {
+            let ranking = Ranking { importance, ..Ranking::default() };
+            let (_, pruned) = prune(0.6, &Options { scope, ranking, ..Options::default() })
+                .unwrap_or_else(|error| panic!("{scope:?} {importance}: {error}"));
+            assert!(pruned.share <= 0.6 && pruned.share > 0.53, "{scope:?}: {}", pruned.share);
+            assert!(pruned.losses[2].1 < pruned.losses[0].1);
+        }
+        let incomparable = Options { scope: Scope::Global, ..Options::default() };
+        let error = prune(0.6, &incomparable).expect_err("ranks are of a group");
+        assert!(matches!(error, PruneError::Incomparable(Importance::Obs)));
+    }
+
+    #[test]
+    fn a_share_of_the_channels_goes_in_rounds_too() {
+        for rounds in [1, 2] {
+            let mut model = network();
+            let quiet = |_: &'static str, _: usize, _: usize| {};
+            let options = Options { scope: Scope::Local, rounds, ..Options::default() };
+            let demand = Demand::Ratio(0.5);
+            let pruned = prune_compensated(&mut model, &samples(), &demand, &options, &quiet);
+            let pruned = pruned.expect("half can go");
+            for group in pruned.plan.groups.iter().filter(|group| group.name != "y") {
+                assert_eq!(group.removed.len(), group.size / 2, "{}", group.name);
+            }
+            assert_eq!(pruned.rounds.len(), rounds);
+        }
     }
 
     #[test]

@@ -176,11 +176,11 @@ fn changes(model: &Graph, other: &Graph) -> Option<Vec<Vec<(f64, f64)>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Target;
     use super::*;
     use crate::driver;
     use crate::fuse::FuseConvBatchNormalization;
     use crate::prune::Resource;
+    use crate::prune::Target;
     use crate::quantize::testing::model;
     use crate::{Context, Pass};
     use std::collections::BTreeMap;
