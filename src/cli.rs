@@ -1,6 +1,7 @@
 //! The command line.
 use crate::commands::{Convert, Data, Factorize, Float, Light, Search, Sensitivity, Sparsify};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lapidary::passes::prune::Rounding;
 use lapidary::passes::prune::compensated::Importance;
 use lapidary::passes::quantize::{NodeSelector, RangeMethod, Target as Runtime};
 use std::path::PathBuf;
@@ -406,9 +407,10 @@ pub(crate) struct Pruning {
     /// The importance of a channel.
     #[arg(long, value_enum, default_value = "l2", conflicts_with = "target")]
     pub(crate) norm: Norm,
-    /// Keep a multiple of this many channels, as kernels for blocks of 8 or 16 want it.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) round_to: usize,
+    /// Keep a multiple of this many channels, as kernels that work on blocks want it. By default 1 with --ratio, and
+    /// with a target auto: 8, less for narrow groups.
+    #[arg(long, value_name = "N|auto")]
+    pub(crate) round_to: Option<Rounding>,
 }
 
 /// The norm that ranks channels.

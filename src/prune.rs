@@ -110,6 +110,7 @@ impl Cost {
 mod tests {
     use super::*;
     use lapidary_ir::text;
+    use lapidary_passes::prune::Rounding;
 
     fn network() -> Model {
         let source = "
@@ -135,7 +136,8 @@ mod tests {
         let mut model = network();
         let target = Target { resource, share };
         let quiet = |_: &'static str, _: usize, _: usize| {};
-        let pruned = prune_to(&mut model, None, &target, &Options::default(), &quiet)?;
+        let options = Options { round_to: Rounding::To(1), ..Options::default() };
+        let pruned = prune_to(&mut model, None, &target, &options, &quiet)?;
         Ok((model, pruned))
     }
 

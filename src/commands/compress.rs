@@ -2,6 +2,7 @@
 use super::{open, prune};
 use crate::cli::{Compress, Norm, QuantizeTo};
 use crate::render::{self, Progress, Road};
+use lapidary::passes::prune::Rounding;
 use lapidary::passes::quantize::QuantizeOptions;
 use lapidary::{Error, Reference};
 
@@ -11,7 +12,8 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     original.graph.infer();
     let test = options.test.as_deref();
     let (data, test) = options.data.read_with_test(&original, test, "compress")?;
-    let pruning = options.prune.map(|ratio| prune::pass(ratio, Norm::L2, 1)).transpose()?;
+    let pruning =
+        options.prune.map(|ratio| prune::pass(ratio, Norm::L2, Rounding::To(1))).transpose()?;
     let reference = Reference::new(&original, test)?;
     let mut road = Road::new("compress", &original, Some(&reference));
     let mut model = original.clone();

@@ -4,7 +4,7 @@ use crate::cli::{Budget, Norm, Prune, Pruning};
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::prune::compensated::{Options, Target};
-use lapidary::passes::prune::{self, PruneChannels, Resource};
+use lapidary::passes::prune::{self, PruneChannels, Resource, Rounding};
 use lapidary::passes::{Context, pipeline};
 use lapidary::{Dataset, Error, Reference};
 
@@ -42,7 +42,8 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         Some(target) => {
             let progress = Progress::steps();
             let show = |what, done, all| progress.show(what, done, all);
-            let choice = Options { round_to: options.pruning.round_to, ..options.budget.options() };
+            let round_to = options.pruning.round_to.unwrap_or_default();
+            let choice = Options { round_to, ..options.budget.options() };
             let pruned = lapidary::prune_to(&mut model, data.as_ref(), &target, &choice, &show)?;
             drop(progress);
             road.pruned(&pruned, &target, data.is_some());
@@ -100,12 +101,13 @@ impl Budget {
 impl Pruning {
     /// The pass these options describe.
     pub(crate) fn pass(&self) -> Result<PruneChannels, Error> {
-        pass(self.ratio.unwrap_or(RATIO), self.norm, self.round_to)
+        let round_to = self.round_to.unwrap_or(Rounding::To(1));
+        pass(self.ratio.unwrap_or(RATIO), self.norm, round_to)
     }
 }
 
 /// The pruning pass, if the options make sense.
-pub(crate) fn pass(ratio: f64, norm: Norm, round_to: usize) -> Result<PruneChannels, Error> {
+pub(crate) fn pass(ratio: f64, norm: Norm, round_to: Rounding) -> Result<PruneChannels, Error> {
     if !(0.0..1.0).contains(&ratio) {
         return Err(Error::Usage {
             problem: format!("the ratio is {ratio}, expected at least 0 and below 1"),

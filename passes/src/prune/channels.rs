@@ -1,5 +1,5 @@
 //! Structured pruning by a share of every group.
-use super::{Analysis, ChannelPlan, Norm, Selection, importance};
+use super::{Analysis, ChannelPlan, Norm, Rounding, Selection, importance};
 use crate::{Context, Pass, PassError, PassInfo, pass};
 use lapidary_ir::Model;
 
@@ -38,8 +38,8 @@ pass! {
         pub norm: Norm,
         /// Channels every axis keeps at least; 0 counts as 1.
         pub min_channels: usize,
-        /// A group keeps a multiple of this many channels where it can; 0 counts as 1.
-        pub round_to: usize,
+        /// What numbers of channels a group keeps where it can.
+        pub round_to: Rounding,
     }
     name: "prune-channels",
     accuracy: Lossy,

@@ -15,6 +15,7 @@ mod plan;
 mod propagate;
 mod relations;
 mod resources;
+mod rounding;
 mod select;
 mod sequence;
 
@@ -26,10 +27,11 @@ pub use importance::{Norm, importance};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use relations::{Place, Rewrite, Role};
 pub use resources::Resource;
+pub use rounding::{Rounding, UnknownRounding};
 pub use select::Selection;
 
 use crate::Pass;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] =
-    &[&PruneChannels { ratio: 0.3, norm: Norm::L2, min_channels: 1, round_to: 1 }];
+    &[&PruneChannels { ratio: 0.3, norm: Norm::L2, min_channels: 1, round_to: Rounding::To(1) }];

@@ -13,6 +13,7 @@ use super::apply::ApplyError;
 use super::plan::{ChannelPlan, PlanError};
 use super::relations::Role;
 use super::resources::{Ledger, Resource};
+use super::rounding::Rounding;
 use super::sequence::Sequence;
 use crate::macs::node_macs;
 use crate::quantize::NodeSelector;
@@ -71,8 +72,8 @@ pub struct Options {
     pub min_channels: usize,
     /// The share of a group that goes at most.
     pub max_ratio: f64,
-    /// A group that loses channels keeps a multiple of this many; 0 counts as 1.
-    pub round_to: usize,
+    /// What numbers of channels groups keep that lose some.
+    pub round_to: Rounding,
     /// Channels that these nodes make stay.
     pub ignore: Vec<NodeSelector>,
 }
@@ -80,7 +81,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let importance = Importance::default();
-        Self { importance, min_channels: 1, max_ratio: 1.0, round_to: 1, ignore: Vec::new() }
+        let round_to = Rounding::default();
+        Self { importance, min_channels: 1, max_ratio: 1.0, round_to, ignore: Vec::new() }
     }
 }
 
@@ -94,7 +96,8 @@ impl Options {
         most: usize,
     ) -> Sequence {
         let minimum = self.min_channels.max(1);
-        Sequence::new(analysis, group, scores, minimum, most).rounded(group.size, self.round_to)
+        let multiple = self.round_to.multiple(analysis, group);
+        Sequence::new(analysis, group, scores, minimum, most).rounded(group.size, multiple)
     }
 
     /// Channels of a group that may go at most.
@@ -324,9 +327,14 @@ mod tests {
         Ok((model, pruned))
     }
 
+    /// Channels go one by one.
+    fn singly() -> Options {
+        Options { round_to: Rounding::To(1), ..Options::default() }
+    }
+
     #[test]
     fn every_step_brings_the_outputs_closer() {
-        let (model, pruned) = prune(0.5, &Options::default()).expect("half can go");
+        let (model, pruned) = prune(0.5, &singly()).expect("half can go");
         let losses: Vec<f64> = pruned.losses.iter().map(|(_, loss)| *loss).collect();
         assert!(losses[1] < 0.5 * losses[0] && losses[2] < losses[1], "{losses:?}");
         assert!(pruned.share <= 0.5 && pruned.share > 0.48, "{}", pruned.share);
@@ -353,7 +361,7 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let options = Options { min_channels: 7, max_ratio: 0.25, ..Options::default() };
+        let options = Options { min_channels: 7, max_ratio: 0.25, ..singly() };
         let error = prune(0.3, &options).expect_err("too much is held");
         assert!(error.to_string().contains("can't be reached"), "{error}");
         let (_, pruned) = prune(0.75, &options).expect("a quarter can go");
@@ -365,7 +373,7 @@ mod tests {
 
     #[test]
     fn groups_are_rounded() {
-        let options = Options { round_to: 4, ..Options::default() };
+        let options = Options { round_to: Rounding::To(4), ..Options::default() };
         let (_, pruned) = prune(0.7, &options).expect("there are multiples");
         assert!(pruned.plan.groups.iter().any(|group| !group.removed.is_empty()));
         for group in pruned.plan.groups.iter().filter(|group| !group.removed.is_empty()) {
@@ -392,7 +400,7 @@ mod tests {
         let (_, pruned) = prune(0.5, &Options::default()).expect("half can go");
         let analysis = Analysis::of(&original.graph);
         let scores = importance(&original.graph, &analysis, Norm::L2);
-        let selection = Selection { ratio: 0.3, min_channels: 1, round_to: 1 };
+        let selection = Selection { ratio: 0.3, min_channels: 1, round_to: Rounding::To(1) };
         let mut uniform = original.clone();
         analysis.plan(&scores, &selection).apply(&mut uniform).expect("the plan applies");
         let samples = samples();

@@ -13,7 +13,7 @@
 mod models;
 mod refusals;
 
-use super::{Analysis, Axis, ChannelPlan, Rewrite, Role, Selection};
+use super::{Analysis, Axis, ChannelPlan, Rewrite, Role, Rounding, Selection};
 use crate::testing::parse;
 use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Graph, Model, Patch, Tensor, ValueId};
@@ -62,7 +62,7 @@ fn random_plan(analysis: &Analysis, seed: u64) -> ChannelPlan {
     };
     let scores: Vec<Vec<f64>> =
         analysis.groups.iter().map(|group| (0..group.size).map(|_| next()).collect()).collect();
-    analysis.plan(&scores, &Selection { ratio: 0.4, min_channels: 1, round_to: 1 })
+    analysis.plan(&scores, &Selection { ratio: 0.4, min_channels: 1, round_to: Rounding::To(1) })
 }
 
 /// The model with the weights of removed channels set to zero.

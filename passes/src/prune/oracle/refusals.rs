@@ -1,5 +1,5 @@
 //! What stays, and why.
-use crate::prune::{Analysis, Norm, PlanError, PruneChannels, Selection, importance};
+use crate::prune::{Analysis, Norm, PlanError, PruneChannels, Rounding, Selection, importance};
 use crate::testing::{parse, rewrite};
 use crate::{Context, Pass};
 
@@ -135,6 +135,7 @@ fn no_axis_loses_all_its_channels() {
     let analysis = Analysis::of(&model.graph);
     let scores = importance(&model.graph, &analysis, Norm::L1);
     let kept = |ratio, min_channels, round_to| {
+        let round_to = Rounding::To(round_to);
         let plan = analysis.plan(&scores, &Selection { ratio, min_channels, round_to });
         6 - plan.groups[0].removed.len()
     };
