@@ -23,6 +23,7 @@ use lapidary_ir::{Graph, Model};
 use rayon::prelude::*;
 
 mod allocate;
+mod budgets;
 mod divergence;
 mod fit;
 mod importance;
