@@ -5,7 +5,8 @@ use super::propagate::constant;
 use super::relations::{Place, Rewrite};
 use crate::PassError;
 use lapidary_ir::{
-    ElemType, Graph, Model, NodeId, Patch, PatchError, Tensor, TensorError, ValueId, Violation,
+    ElemType, Graph, Model, NewNode, NodeId, Patch, PatchError, Tensor, TensorError, ValueId,
+    Violation,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,8 +51,16 @@ impl ChannelPlan {
         self.cut_constants(&model.graph, &mut patch)?;
         self.rewrite_numbers(&model.graph, &mut patch)?;
         for rewrite in &self.rewrites {
-            if let Rewrite::Indices { node, axis, gathered } = rewrite {
-                self.rewrite_indices(&model.graph, &mut patch, *node, *axis, *gathered)?;
+            match rewrite {
+                Rewrite::Indices { node, axis, gathered } => {
+                    self.rewrite_indices(&model.graph, &mut patch, *node, *axis, *gathered)?;
+                }
+                Rewrite::Picked { node, axis, sliced, elements, .. } => {
+                    let stays = self.picked(*axis, *sliced, elements);
+                    let stays = stays.ok_or_else(|| misplaced(&model.graph, *node))?;
+                    gather_first(&model.graph, &mut patch, *node, axis.axis, &stays)?;
+                }
+                Rewrite::Count { .. } | Rewrite::GroupedColumns { .. } => {}
             }
         }
         model.graph.apply(patch)?;
@@ -69,8 +78,8 @@ impl ChannelPlan {
             *tensor = cut.ok_or_else(|| no_cut(graph, axis.place))?;
         }
         for rewrite in &self.rewrites {
-            if let Rewrite::GroupedColumns { node, input, output, groups } = rewrite {
-                let kernel = graph[*node].input(1).ok_or_else(|| misplaced(graph, *node))?;
+            if let Rewrite::GroupedColumns { node, kernel, input, output, groups } = rewrite {
+                let kernel = graph[*node].input(*kernel).ok_or_else(|| misplaced(graph, *node))?;
                 let cut = self.grouped_columns(graph, kernel, *input, *output, *groups)?;
                 cuts.insert(kernel, cut);
             }
@@ -130,6 +139,14 @@ impl ChannelPlan {
         let mut inputs: BTreeMap<(NodeId, usize), Vec<(usize, i64)>> = BTreeMap::new();
         let mut lists: BTreeMap<(NodeId, &'static str), Vec<(usize, i64)>> = BTreeMap::new();
         for rewrite in &self.rewrites {
+            if let Rewrite::Picked { node, entry, axis, sliced, elements } = rewrite {
+                let stays = self.picked(*axis, *sliced, elements);
+                let stays = stays.ok_or_else(|| misplaced(graph, *node))?;
+                for (slot, number) in [(1, 0), (2, stays.len() as i64), (4, 1)] {
+                    inputs.entry((*node, slot)).or_default().push((*entry, number));
+                }
+                continue;
+            }
             let Rewrite::Count { node, place, axis, start, end, per } = rewrite else { continue };
             let kept = self.kept(*axis).unwrap_or_default();
             let count = kept.iter().filter(|index| (*start..*end).contains(*index)).count() / per;
@@ -168,6 +185,15 @@ impl ChannelPlan {
         Ok(())
     }
 
+    /// Of elements picked from `axis`, those that stay on `sliced`, as numbers among those that
+    /// stay on `axis`.
+    fn picked(&self, axis: Axis, sliced: Axis, elements: &[usize]) -> Option<Vec<i64>> {
+        let kept = self.kept(axis)?;
+        let all: Vec<usize> = (0..elements.len()).collect();
+        let stays = self.kept(sliced).unwrap_or(&all);
+        stays.iter().map(|&at| Some(kept.binary_search(elements.get(at)?).ok()? as i64)).collect()
+    }
+
     /// An index becomes the number of kept elements before the one it meant.
     fn rewrite_indices(
         &self,
@@ -199,6 +225,24 @@ impl ChannelPlan {
         patch.set_input(node, 1, Some(operand));
         Ok(())
     }
+}
+
+/// Makes a node read the elements at `indices` along `axis` of its first input.
+fn gather_first(
+    graph: &Graph,
+    patch: &mut Patch,
+    node: NodeId,
+    axis: usize,
+    indices: &[i64],
+) -> Result<(), ApplyError> {
+    let data = graph[node].input(0).ok_or_else(|| misplaced(graph, node))?;
+    let label = graph[node].label(graph);
+    let indices = patch.initializer(format!("{label}_indices"), Tensor::vector(indices));
+    let gather = NewNode::new("Gather").named(format!("{label}_gather"));
+    let gathered = gather.input(data).input(indices).attribute("axis", axis as i64);
+    let gathered = patch.node(gathered);
+    patch.set_input(node, 0, Some(gathered));
+    Ok(())
 }
 
 impl ApplyError {

@@ -1,5 +1,5 @@
 //! Normalizations: exact where the statistics belong to single channels.
-use super::site::Site;
+use super::site::{Site, from_front};
 use crate::prune::elements::Axis;
 use crate::prune::relations::{Map, Place};
 
@@ -75,6 +75,27 @@ pub(super) fn layer(site: &mut Site<'_>) -> &'static str {
     if let Some(first) = site.axis(-1, rank) {
         let normalized: Vec<usize> = (first..rank).collect();
         site.tie_all(x, y, rank, &normalized);
+    }
+    STATISTICS
+}
+
+/// y = x / ‖x‖ along an axis: the norm is the same without what is zero, which stays zero.
+pub(super) fn lp(site: &mut Site<'_>) -> &'static str {
+    if let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) {
+        site.tie_all(x, y, rank, &[]);
+    }
+    STATISTICS
+}
+
+/// Statistics over some axes, of each element of the others: by default, of each channel.
+pub(super) fn mean_variance(site: &mut Site<'_>) -> &'static str {
+    let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else {
+        return STATISTICS;
+    };
+    let axes = site.node().ints("axes").unwrap_or(&[0, 2, 3]);
+    let over: Option<Vec<usize>> = axes.iter().map(|&axis| from_front(axis, rank)).collect();
+    if let Some(over) = over {
+        site.tie_all(x, y, rank, &over);
     }
     STATISTICS
 }

@@ -12,6 +12,8 @@ pub(super) struct Site<'a> {
     id: NodeId,
     relations: &'a mut Relations,
     mentioned: FxHashSet<Axis>,
+    /// The input slots of the operands, where they are not those of the operator the rule is for.
+    slots: Option<Vec<Option<usize>>>,
 }
 
 /// A list of integers and where its entries stand.
@@ -33,7 +35,7 @@ impl List {
 
 impl<'a> Site<'a> {
     pub(super) fn new(graph: &'a Graph, id: NodeId, relations: &'a mut Relations) -> Self {
-        Self { graph, id, relations, mentioned: FxHashSet::default() }
+        Self { graph, id, relations, mentioned: FxHashSet::default(), slots: None }
     }
 
     pub(super) fn node(&self) -> &'a Node {
@@ -57,9 +59,28 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The value of input `slot` with its rank, when both are known.
-    pub(super) fn input(&self, slot: usize) -> Option<(ValueId, usize)> {
-        self.ranked(self.node().input(slot)?)
+    /// From now on operand k is the input in slot `slots[k]`: the node does what another operator
+    /// does, with other things between the operands.
+    pub(super) fn read_as(&mut self, slots: Vec<Option<usize>>) {
+        self.slots = Some(slots);
+    }
+
+    /// The number of operands, those left out included.
+    pub(super) fn operand_count(&self) -> usize {
+        self.slots.as_ref().map_or(self.node().inputs().len(), Vec::len)
+    }
+
+    /// The input slot of an operand.
+    fn slot(&self, operand: usize) -> Option<usize> {
+        match &self.slots {
+            None => Some(operand),
+            Some(slots) => *slots.get(operand)?,
+        }
+    }
+
+    /// The value of an operand with its rank, when both are known.
+    pub(super) fn input(&self, operand: usize) -> Option<(ValueId, usize)> {
+        self.ranked(self.node().input(self.slot(operand)?)?)
     }
 
     /// The value of output `slot` with its rank, when both are known.
@@ -175,17 +196,29 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// A weight shared by all groups makes the channels of `output`, `local` per group.
-    pub(super) fn produce_local(&mut self, weight: Axis, output: Axis, total: usize, local: usize) {
+    /// A weight makes the channels of `output` along `weight`, as `map` says.
+    pub(super) fn produce_by(&mut self, weight: Axis, output: Axis, map: Map) {
         self.relations.roles.push((weight, Role::Producer, self.id));
         self.relations.carried.insert(weight);
-        self.tie_by(weight, output, Map::Digits { total, left: (1, local), right: (1, total) });
+        self.tie_by(weight, output, map);
+    }
+
+    /// A weight shared by all groups makes the channels of `output`, `local` per group.
+    pub(super) fn produce_local(&mut self, weight: Axis, output: Axis, total: usize, local: usize) {
+        let map = Map::Digits { total, left: (1, local), right: (1, total) };
+        self.produce_by(weight, output, map);
     }
 
     /// A weight reads the channels of `input` along `weight`.
     pub(super) fn consume(&mut self, input: Axis, weight: Axis) {
         self.relations.roles.push((weight, Role::Consumer, self.id));
         self.tie(input, weight);
+    }
+
+    /// A weight reads, along this axis, channels it makes itself.
+    pub(super) fn read_back(&mut self, weight: Axis) {
+        self.mentioned.insert(weight);
+        self.relations.roles.push((weight, Role::Consumer, self.id));
     }
 
     /// Each of `blocks` blocks of the axis keeps the same number of elements.
@@ -205,10 +238,17 @@ impl<'a> Site<'a> {
         self.relations.rewrites.push(Rewrite::Indices { node: self.id, axis, gathered });
     }
 
-    /// The weight of this node has group-local columns.
+    /// The elements of `axis` this node slices have to be gathered from now on.
+    pub(super) fn pick(&mut self, entry: usize, axis: Axis, sliced: Axis, elements: Vec<usize>) {
+        let node = self.id;
+        self.relations.rewrites.push(Rewrite::Picked { node, entry, axis, sliced, elements });
+    }
+
+    /// Operand 1 of this node, its weight, has group-local columns.
     pub(super) fn grouped_columns(&mut self, input: Axis, output: Axis, groups: usize) {
         self.relations.rewrites.push(Rewrite::GroupedColumns {
             node: self.id,
+            kernel: self.slot(1).unwrap_or(1),
             input,
             output,
             groups,
