@@ -5,8 +5,8 @@ use super::propagate::constant;
 use super::relations::{Place, Rewrite};
 use crate::PassError;
 use lapidary_ir::{
-    ElemType, Graph, Model, NewNode, NodeId, Patch, PatchError, Tensor, TensorError, ValueId,
-    Violation,
+    ElemType, Graph, Model, NewNode, NodeId, Operand, Patch, PatchError, Tensor, TensorError,
+    ValueId, Violation,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,9 +60,12 @@ impl ChannelPlan {
                     let stays = stays.ok_or_else(|| misplaced(&model.graph, *node))?;
                     gather_first(&model.graph, &mut patch, *node, axis.axis, &stays)?;
                 }
-                Rewrite::Count { .. } | Rewrite::GroupedColumns { .. } => {}
+                Rewrite::Count { .. }
+                | Rewrite::GroupedColumns { .. }
+                | Rewrite::Uniform { .. } => {}
             }
         }
+        self.give_own(&model.graph, &mut patch)?;
         model.graph.apply(patch)?;
         model.graph.infer();
         let violations = model.validate();
@@ -90,6 +93,32 @@ impl ChannelPlan {
             } else {
                 let data = patch.initializer(graph.value(value).name(), tensor);
                 patch.replace(value, data);
+            }
+        }
+        Ok(())
+    }
+
+    /// Vectors of one number, as long as the channels of each node that reads them; nodes with as many
+    /// channels share one.
+    fn give_own(&self, graph: &Graph, patch: &mut Patch) -> Result<(), ApplyError> {
+        let mut own: BTreeMap<(ValueId, usize), Operand> = BTreeMap::new();
+        for rewrite in &self.rewrites {
+            let Rewrite::Uniform { node, value, axis } = rewrite else { continue };
+            let whole = constant(graph, *value).ok_or_else(|| misplaced(graph, *node))?;
+            let length = self.kept(*axis).map_or(whole.len() as usize, <[_]>::len);
+            let operand = match own.get(&(*value, length)) {
+                Some(known) => *known,
+                None => {
+                    let part = whole.gather_axis(0, &(0..length).collect::<Vec<_>>());
+                    let part = part.ok_or_else(|| no_cut(graph, Axis::new(*value, 0)))?;
+                    let made = patch.initializer(graph.value(*value).name(), part);
+                    own.insert((*value, length), made);
+                    made
+                }
+            };
+            let inputs = graph[*node].inputs().iter().enumerate();
+            for (slot, _) in inputs.filter(|(_, input)| **input == Some(*value)) {
+                patch.set_input(*node, slot, Some(operand));
             }
         }
         Ok(())

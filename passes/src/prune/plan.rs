@@ -173,6 +173,10 @@ impl Analysis {
             Rewrite::Count { axis, .. }
             | Rewrite::Indices { axis, .. }
             | Rewrite::Picked { axis, .. } => shorter(axis),
+            // What others cut has to be restored for those that cut nothing.
+            Rewrite::Uniform { value, axis, .. } => {
+                shorter(axis) || axes.iter().any(|cut| cut.place.value == *value)
+            }
             Rewrite::GroupedColumns { input, output, .. } => shorter(input) || shorter(output),
         });
         ChannelPlan { groups, axes, rewrites }

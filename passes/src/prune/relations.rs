@@ -129,6 +129,16 @@ pub enum Rewrite {
         /// The elements taken.
         elements: Vec<usize>,
     },
+    /// A vector that other nodes read too and that holds one number everywhere becomes as long as
+    /// `axis`, for this node alone.
+    Uniform {
+        /// The node.
+        node: NodeId,
+        /// The vector.
+        value: ValueId,
+        /// The channels it rides along.
+        axis: Axis,
+    },
     /// The kernel of a grouped convolution loses, group by group, the columns of lost inputs.
     GroupedColumns {
         /// The node.

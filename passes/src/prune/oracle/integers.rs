@@ -1,7 +1,11 @@
 //! Operators on integers, with scales and zero points next to them.
 use super::At::{Readers, Source};
 use super::refusals::reasons;
-use super::removes_exactly;
+use super::{removes_exactly, removes_from, told};
+use crate::prune::Analysis;
+use crate::quantize::qoperator::OperatorForm;
+use crate::quantize::testing::{calibration, model};
+use crate::quantize::{QuantizationPlan, QuantizeOptions};
 
 const BOTH: &[super::At] = &[Source, Readers];
 
@@ -25,6 +29,75 @@ fn eight(name: &str) -> String {
         "float[8] s{name} = {{0.01, 0.02, 0.03, 0.01, 0.02, 0.03, 0.01, 0.02}},
         int8[8] z{name} = {{0, 0, 0, 0, 0, 0, 0, 0}}, int32[8] b{name} = {{10, -20, 30, 40, -50, 60, 70, 80}}"
     )
+}
+
+/// A network as our own quantization writes it for the runtime.
+#[test]
+fn what_quantization_writes_loses_channels() {
+    let mut model = model(
+        "g (float[2,3,6,6] x) => (float[2,4] y)
+        <float[8,3,3,3] w1, float[8] b1, float[8,8,3,3] w2, float[8,1,3,3] w3, float[6,8,1,1] w4,
+         float[4,6] w5, float[4] b5> {
+            a = Conv<pads = [1, 1, 1, 1]>(x, w1, b1)
+            r = Relu(a)
+            b = Conv<pads = [1, 1, 1, 1]>(r, w2)
+            c = Add(r, b)
+            d = Relu(c)
+            e = Conv<group = 8>(d, w3)
+            f = Conv(e, w4)
+            p = GlobalAveragePool(f)
+            h = Flatten(p)
+            y = Gemm<transB = 1>(h, w5, b5)
+        }",
+    );
+    let calibration = calibration(&model, &[("x", -2.0, 2.0)]);
+    let options = QuantizeOptions::default();
+    let plan = QuantizationPlan::new(&model.graph, &calibration, &options);
+    plan.apply(&mut model).expect("the plan is for this graph");
+    let mut integers = model.clone();
+    let form = OperatorForm::write(&mut integers, options.target).expect("the form can be written");
+    assert!(form.written.contains_key("QLinearConv"), "{:?}", form.written);
+    let found = told(&Analysis::of(&model.graph));
+    assert_eq!(found, "a, b_conv: 8 of 8\nf_conv: 6 of 6\ny: 0 of 4");
+    let found = removes_from(&integers, BOTH);
+    assert_eq!(
+        found,
+        "r_QuantizeLinear_Output_qlinearconv, b_conv: 8 of 8\nf_conv: 6 of 6\ny_qgemm: 0 of 4"
+    );
+}
+
+#[test]
+fn a_vector_of_one_number_is_no_tie() {
+    let found = removes_exactly(
+        &quantized(
+            "2,3,6,6",
+            "2,4,6,6",
+            "int8[8,3,1,1] w1, int8[8,8,1,1] w2, int8[4,8,1,1] w3, int8[8] z8 = {0, 0, 0, 0, 0, 0, 0, 0},
+             float[8] s1 = {0.01, 0.02, 0.03, 0.01, 0.02, 0.03, 0.01, 0.02},
+             float[8] s2 = {0.02, 0.02, 0.03, 0.01, 0.02, 0.03, 0.01, 0.02}",
+            "a = QLinearConv(q, s, z, w1, s1, z8, t, u)
+             b = QLinearConv(a, t, u, w2, s2, z8, t, u)
+             c = QLinearConv(b, t, u, w3, ws, wz, t, u)",
+        ),
+        BOTH,
+    );
+    assert_eq!(found, "a: 8 of 8\nb: 8 of 8\nc: 0 of 4");
+    let found = removes_exactly(
+        "g (float[2,3,6,6] x) => (float[2,4,6,6] y)
+        <float[8,3,1,1] w1, float[8,8,1,1] w2, float[4,8,1,1] w3, float[4,8,1,1] w4, float[8] zero = {0, 0, 0, 0, 0, 0, 0, 0}> {
+            a = Conv(x, w1, zero)
+            b = Conv(a, w2, zero)
+            d = Mul(b, b)
+            p = Conv(b, w3)
+            k = Transpose<perm = [0, 2, 3, 1]>(d)
+            m = Add(k, zero)
+            n = Transpose<perm = [0, 3, 1, 2]>(m)
+            r = Conv(n, w4)
+            y = Add(p, r)
+        }",
+        BOTH,
+    );
+    assert_eq!(found, "a: 8 of 8\nb: 8 of 8\np, r: 0 of 4");
 }
 
 #[test]

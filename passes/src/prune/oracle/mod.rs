@@ -36,6 +36,11 @@ enum At {
 fn removes_exactly(source: &str, ways: &[At]) -> String {
     let mut original = parse(source);
     original.graph.infer();
+    removes_from(&original, ways)
+}
+
+/// The same for a model.
+fn removes_from(original: &Model, ways: &[At]) -> String {
     let analysis = Analysis::of(&original.graph);
     for seed in 0..3 {
         let plan = random_plan(&analysis, seed);
@@ -47,7 +52,7 @@ fn removes_exactly(source: &str, ways: &[At]) -> String {
         let mut pruned = original.clone();
         plan.apply(&mut pruned).unwrap_or_else(|error| panic!("{error}\n{analysis}"));
         for &way in ways {
-            let zeroed = zeroed(&original, &analysis, &plan, way);
+            let zeroed = zeroed(original, &analysis, &plan, way);
             assert_same(&zeroed, &pruned, way);
         }
     }

@@ -1,7 +1,7 @@
 //! Recurrent layers.
 use super::At::{Readers, Source};
 use super::refusals::reasons;
-use super::removes_exactly;
+use super::{cuts, removes_exactly};
 
 const BOTH: &[super::At] = &[Source, Readers];
 
@@ -155,6 +155,19 @@ fn weights_put_together_in_the_graph_lose_rows() {
         &[Source],
     );
     assert_eq!(found, "h: 6 of 6\ny: 0 of 4");
+}
+
+#[test]
+fn batches_may_come_first() {
+    let (found, cut) = cuts(
+        "g (float[2,5,3] x) => (float[2,5,1,4] y)
+        <float[1,24,3] w, float[1,24,6] r, float[1,48] b, float[2,1,6] h0, float[6,4] v> {
+            h = LSTM<hidden_size = 6, layout = 1>(x, w, r, b, , h0)
+            y = MatMul(h, v)
+        }",
+    );
+    assert_eq!(found, "h: 6 of 6\ny: 0 of 4");
+    assert_eq!(cut, "w [1, 16, 3], r [1, 16, 4], b [1, 32], h0 [2, 1, 4], v [4, 4]");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Operators that pick, pad, resize and repeat elements.
 use super::At::{Readers, Source};
 use super::refusals::{between, reasons};
-use super::removes_exactly;
+use super::{cuts, removes_exactly};
 
 const BOTH: &[super::At] = &[Source, Readers];
 
@@ -104,6 +104,40 @@ fn sizes_of_resized_maps_are_written_anew() {
 }
 
 #[test]
+fn maps_enlarged_as_before_resize() {
+    let (found, cut) = cuts(
+        "<ir_version: 8, opset_import: [\"\" : 9]>
+        g (float[2,3,4,4] x) => (float[2,4,8,8] y)
+        <float[6,3,1,1] w0, float[4] scales = {1, 1, 2, 2}, float[4,6,1,1] w1> {
+            a = Conv(x, w0)
+            b = Upsample<mode = \"nearest\">(a, scales)
+            y = Conv(b, w1)
+        }",
+    );
+    assert_eq!(found, "a: 6 of 6\ny: 0 of 4");
+    assert_eq!(cut, "w0 [4, 3, 1, 1], scales [4], w1 [4, 4, 1, 1]");
+}
+
+#[test]
+fn old_broadcasting_stops_unless_shapes_agree() {
+    let source = |sum: &str| {
+        format!(
+            "<ir_version: 3, opset_import: [\"\" : 6]>
+            g (float[2,3,4,4] x) => (float[2,4,4,4] y)
+            <float[6,3,1,1] w1, float[6,3,1,1] w3, float[6] s, float[4,6,1,1] w2> {{
+                a = Conv(x, w1)
+                c = Conv(x, w3)
+                {sum}
+                y = Conv(b, w2)
+            }}"
+        )
+    };
+    let found = reasons(&source("d = Add<broadcast = 1, axis = 1>(a, s)\n b = Add(d, c)"));
+    assert!(found.contains("`d` (Add) broadcasts as before operator set 7"), "{found}");
+    assert_eq!(cuts(&source("b = Add(a, c)")).0, "a, c: 6 of 6\ny: 0 of 4");
+}
+
+#[test]
 fn regions_of_interest_have_the_channels_of_the_map() {
     let source = "g (float[2,3,8,8] x, float[5,4] rois, int64[5] batch) => (float[5,4,2,2] y)
         <float[6,3,1,1] w0, float[4,6,1,1] w1> {
@@ -111,7 +145,7 @@ fn regions_of_interest_have_the_channels_of_the_map() {
             b = RoiAlign<output_height = 2, output_width = 2>(a, rois, batch)
             y = Conv(b, w1)
         }";
-    let (found, cut) = super::cuts(source);
+    let (found, cut) = cuts(source);
     assert_eq!(found, "a: 6 of 6\ny: 0 of 4");
     assert_eq!(cut, "w0 [4, 3, 1, 1], w1 [4, 4, 1, 1]");
     let source = "g (float[2,3,8,8] x, float[5,5] rois) => (float[5,4,2,2] y)
@@ -120,7 +154,7 @@ fn regions_of_interest_have_the_channels_of_the_map() {
             b = MaxRoiPool<pooled_shape = [2, 2]>(a, rois)
             y = Conv(b, w1)
         }";
-    assert_eq!(super::cuts(source).1, "w0 [4, 3, 1, 1], w1 [4, 4, 1, 1]");
+    assert_eq!(cuts(source).1, "w0 [4, 3, 1, 1], w1 [4, 4, 1, 1]");
 }
 
 #[test]

@@ -41,17 +41,24 @@ pub(super) fn broadcast(site: &mut Site<'_>) -> &'static str {
     UNALIGNED
 }
 
-/// Before operator set 7 an attribute said what the axes of a smaller operand are; only operands of
-/// the same rank line up without it.
+/// Before operator set 7 an attribute said which axes those of a smaller operand are; operands of the
+/// same rank line up without it, and a single number has no axes to line up.
 fn same_shapes(site: &mut Site<'_>, y: ValueId, rank: usize) -> &'static str {
-    for slot in 0..site.operand_count() {
-        if let Some((x, own)) = site.input(slot)
-            && own == rank
-        {
+    let why = "broadcasts as before operator set 7";
+    let operands: Option<Vec<_>> =
+        (0..site.operand_count()).map(|operand| site.input(operand)).collect();
+    let Some(operands) = operands else { return why };
+    let single =
+        |site: &Site<'_>, x, own| (0..own).all(|axis| site.extent(Axis::new(x, axis)) == Some(1));
+    if operands.iter().any(|&(x, own)| own != rank && !single(site, x, own)) {
+        return why;
+    }
+    for (x, own) in operands {
+        if own == rank {
             site.tie_all(x, y, rank, &[]);
         }
     }
-    "broadcasts as before operator set 7"
+    why
 }
 
 /// Ties an axis to the one it broadcasts to.

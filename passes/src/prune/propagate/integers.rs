@@ -70,7 +70,7 @@ fn companion(
     let single = |site: &Site<'_>| site.extent(Axis::new(companion, 0)) == Some(1);
     match (own, axis) {
         (1, Some(axis)) if !single(site) => {
-            site.tie(Axis::new(companion, 0), Axis::new(integers, axis));
+            site.ride(Axis::new(companion, 0), Axis::new(integers, axis));
         }
         (2.., _) if own == rank => {
             for axis in 0..rank {

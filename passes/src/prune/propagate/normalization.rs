@@ -16,7 +16,7 @@ pub(super) fn batch(site: &mut Site<'_>) -> &'static str {
     site.tie_all(x, y, rank, &[]);
     for slot in 1..5 {
         if let Some((vector, 1)) = site.input(slot) {
-            site.tie(Axis::new(vector, 0), Axis::new(x, 1));
+            site.ride(Axis::new(vector, 0), Axis::new(x, 1));
         }
     }
     STATISTICS
@@ -31,7 +31,7 @@ pub(super) fn instance(site: &mut Site<'_>) -> &'static str {
     site.tie_all(x, y, rank, &spatial);
     for slot in 1..3 {
         if let Some((vector, 1)) = site.input(slot) {
-            site.tie(Axis::new(vector, 0), Axis::new(x, 1));
+            site.ride(Axis::new(vector, 0), Axis::new(x, 1));
         }
     }
     STATISTICS
@@ -58,7 +58,7 @@ pub(super) fn group(site: &mut Site<'_>) -> &'static str {
         let Some((vector, 1)) = site.input(slot) else { continue };
         let vector = Axis::new(vector, 0);
         if site.extent(vector) == Some(extent) {
-            site.tie(vector, channels);
+            site.ride(vector, channels);
         } else if site.extent(vector) == Some(groups) {
             let map = Map::Digits { total: extent, left: (per, groups), right: (1, extent) };
             site.tie_by(vector, channels, map);

@@ -23,7 +23,7 @@ pub(super) fn linear(site: &mut Site<'_>) -> &'static str {
     for slot in 1..3 {
         match (site.input(slot), axis) {
             (Some((scale, 1)), _) if site.extent(Axis::new(scale, 0)) == Some(1) => {}
-            (Some((scale, 1)), Some(axis)) => site.tie(Axis::new(scale, 0), Axis::new(x, axis)),
+            (Some((scale, 1)), Some(axis)) => site.ride(Axis::new(scale, 0), Axis::new(x, axis)),
             _ => {}
         }
     }

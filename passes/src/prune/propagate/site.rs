@@ -179,6 +179,21 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// A vector rides along the channels of `axis`. One number for all of them is no tie to the
+    /// channels of other nodes that read the same vector, as zero points and biases of zeros are.
+    pub(super) fn ride(&mut self, vector: Axis, axis: Axis) {
+        let shared = self.graph.value(vector.value).uses().len() > 1;
+        let fits = self.extent(vector).is_some() && self.extent(vector) == self.extent(axis);
+        let uniform = |tensor: Arc<Tensor>| tensor.rank() == 1 && is_uniform(&tensor);
+        if shared && fits && self.constant(vector.value).is_some_and(uniform) {
+            self.mentioned.extend([vector, axis]);
+            let (node, value) = (self.id, vector.value);
+            self.relations.rewrites.push(Rewrite::Uniform { node, value, axis });
+        } else {
+            self.tie(vector, axis);
+        }
+    }
+
     /// A weight makes the channels of `output` along `weight`.
     pub(super) fn produce(&mut self, weight: Axis, output: Axis) {
         self.relations.roles.push((weight, Role::Producer, self.id));
@@ -271,6 +286,15 @@ pub(super) fn from_front(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;
     let axis = if axis < 0 { axis + rank } else { axis };
     if (0..rank).contains(&axis) { usize::try_from(axis).ok() } else { None }
+}
+
+/// Whether all elements are the same.
+fn is_uniform(tensor: &Tensor) -> bool {
+    let size = tensor.elem_type().bits().filter(|bits| bits % 8 == 0).map(|bits| bits as usize / 8);
+    let (Some(size @ 1..), Some(bytes)) = (size, tensor.bytes()) else { return false };
+    let mut elements = bytes.chunks(size);
+    let first = elements.next();
+    elements.all(|element| Some(element) == first)
 }
 
 /// The constant a value is computed from, element by element.
