@@ -169,6 +169,9 @@ impl ChannelPlan {
         let mut lists: BTreeMap<(NodeId, &'static str), Vec<(usize, i64)>> = BTreeMap::new();
         for rewrite in &self.rewrites {
             if let Rewrite::Picked { node, entry, axis, sliced, elements } = rewrite {
+                if is_one_slice(graph, *node) {
+                    continue;
+                }
                 let stays = self.picked(*axis, *sliced, elements);
                 let stays = stays.ok_or_else(|| misplaced(graph, *node))?;
                 for (slot, number) in [(1, 0), (2, stays.len() as i64), (4, 1)] {
@@ -256,7 +259,13 @@ impl ChannelPlan {
     }
 }
 
-/// Makes a node read the elements at `indices` along `axis` of its first input.
+/// Whether a `Slice` slices a single axis.
+fn is_one_slice(graph: &Graph, node: NodeId) -> bool {
+    let starts = graph[node].input(1).and_then(|starts| constant(graph, starts));
+    starts.is_some_and(|starts| starts.len() == 1)
+}
+
+/// Makes a `Slice` read the elements at `indices` along `axis`; one that slices nothing else goes.
 fn gather_first(
     graph: &Graph,
     patch: &mut Patch,
@@ -270,7 +279,10 @@ fn gather_first(
     let gather = NewNode::new("Gather").named(format!("{label}_gather"));
     let gathered = gather.input(data).input(indices).attribute("axis", axis as i64);
     let gathered = patch.node(gathered);
-    patch.set_input(node, 0, Some(gathered));
+    match graph[node].output(0).filter(|_| is_one_slice(graph, node)) {
+        Some(sliced) => patch.replace(sliced, gathered),
+        None => patch.set_input(node, 0, Some(gathered)),
+    }
     Ok(())
 }
 

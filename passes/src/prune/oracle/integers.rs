@@ -1,7 +1,7 @@
 //! Operators on integers, with scales and zero points next to them.
 use super::At::{Readers, Source};
 use super::refusals::reasons;
-use super::{removes_exactly, removes_from, told};
+use super::{cuts, removes_exactly, removes_from, told};
 use crate::prune::Analysis;
 use crate::quantize::qoperator::OperatorForm;
 use crate::quantize::testing::{calibration, model};
@@ -231,6 +231,72 @@ fn products_of_matrices_of_integers() {
         BOTH,
     );
     assert_eq!(found, "a: 8 of 8\nb: 8 of 8\ny: 0 of 4");
+}
+
+#[test]
+fn weights_stored_as_integers() {
+    let found = removes_exactly(
+        "g (float[2,3,6,6] x) => (float[2,4,4,4] y)
+        <int8[8,3,3,3] q1, float[8] s1 = {0.01, 0.02, 0.03, 0.01, 0.02, 0.03, 0.01, 0.02},
+         int8[8] z1 = {0, 0, 0, 0, 0, 0, 0, 0}, float[8] b1, int8[4,8,1,1] q2, float s2 = {0.1}> {
+            w1 = DequantizeLinear<axis = 0>(q1, s1, z1)
+            a = Conv(x, w1, b1)
+            r = Relu(a)
+            w2 = DequantizeLinear(q2, s2)
+            y = Conv(r, w2)
+        }",
+        BOTH,
+    );
+    assert_eq!(found, "a: 8 of 8\ny: 0 of 4");
+}
+
+#[test]
+fn products_that_quantize_what_they_read() {
+    let (found, cut) = cuts(
+        "<ir_version: 10, opset_import: [\"\" : 17, \"com.microsoft\" : 1]>
+        g (float[5,3] x) => (float[5,4] y)
+        <int8[3,6] w1, float[6] s1, int8[6] z1, float[6] b1, int8[6,4] w2, float s2, int8 z2, float[4] b2> {
+            a = com.microsoft.DynamicQuantizeMatMul(x, w1, s1, z1, b1)
+            y = com.microsoft.DynamicQuantizeMatMul(a, w2, s2, z2, b2)
+        }",
+    );
+    assert_eq!(found, "a: 6 of 6\ny: 0 of 4");
+    assert_eq!(cut, "w1 [3, 4], s1 [4], z1 [4], b1 [4], w2 [4, 4], s2 [], z2 [], b2 [4]");
+}
+
+#[test]
+fn recurrent_layers_of_integers() {
+    let (found, cut) = cuts(
+        "<ir_version: 10, opset_import: [\"\" : 17, \"com.microsoft\" : 1]>
+        g (float[5,2,3] x) => (float[5,2,2,4] y)
+        <int8[2,3,24] w, int8[2,6,24] r, float[2,48] b, float[2,24] ws, int8[2,24] wz, float[2] rs, int8[2] rz,
+         float[6,4] v> {
+            h = com.microsoft.DynamicQuantizeLSTM<hidden_size = 6, direction = \"bidirectional\">(
+                x, w, r, b, , , , , ws, wz, rs, rz)
+            y = MatMul(h, v)
+        }",
+    );
+    assert_eq!(found, "h: 6 of 6\ny: 0 of 4");
+    assert_eq!(
+        cut,
+        "w [2, 3, 16], r [2, 4, 16], b [2, 32], ws [2, 16], wz [2, 16], rs [2], rz [2], v [4, 4]"
+    );
+}
+
+#[test]
+fn scales_along_no_known_axis_stop() {
+    let found = reasons(&quantized(
+        "2,3,6,6",
+        "2,4,6,6",
+        &format!(
+            "int8[8,3,1,1] w1, {}, float[6] odd, uint8[6] nought, int8[4,8,1,1] w2",
+            eight("8")
+        ),
+        "a = QLinearConv(q, s, z, w1, s8, z8, t, u, b8)
+         b = com.microsoft.QLinearLeakyRelu(a, odd, nought, t, u)
+         c = QLinearConv(b, t, u, w2, ws, wz, t, u)",
+    ));
+    assert!(found.contains("`b` (QLinearLeakyRelu) has scales or a bias that are not"), "{found}");
 }
 
 #[test]

@@ -67,6 +67,22 @@ fn combinations_of_channels_stop() {
 }
 
 #[test]
+fn inputs_of_unknown_shape_stop() {
+    let source = "g (float[2,3,4,4] x, bool c) => (float[2,4,4,4] y)
+        <float[6,3,1,1] w0, float[6] b0, float[4,6,1,1] w1, int64[1] one = {1}, int64[2] two = {2, 3}> {
+        s = If(c) <
+            then_branch = t () => (int64[n] p) { p = Identity(one) },
+            else_branch = e () => (int64[m] q) { q = Identity(two) }
+        >
+        r = my.Op(s)
+        a = Conv(x, w0, r)
+        y = Conv(a, w1)
+    }";
+    let found = reasons(source);
+    assert!(found.contains("`a` (Conv) slides a window over the axis"), "{found}");
+}
+
+#[test]
 fn data_dependent_choices_stop() {
     let source = "g (float[2,3,4,4] x, int64[6] i) => (float[2,4,4,4] y) <float[6,3,1,1] w0, float[4,6,1,1] w1> {
         a = Conv(x, w0)

@@ -2,6 +2,8 @@
 use super::At::{Readers, Source};
 use super::refusals::{between, reasons};
 use super::{cuts, removes_exactly};
+use crate::prune::PruneChannels;
+use crate::testing::rewrite;
 
 const BOTH: &[super::At] = &[Source, Readers];
 
@@ -35,6 +37,36 @@ fn channels_taken_apart_by_steps() {
         BOTH,
     );
     assert_eq!(found, "a: 4 of 4\ny: 0 of 4");
+}
+
+#[test]
+fn a_slice_with_a_step_becomes_a_gather() {
+    let report = rewrite(
+        &PruneChannels { ratio: 0.25, ..PruneChannels::default() },
+        "g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+        <float[4,1,1,1] w1 = {4, -1, 3, -2}, int64[1] zero = {0}, int64[1] four = {4}, int64[1] one = {1},
+         int64[1] two = {2}, float[1,4,1,1] w2 = {1, 2, 3, 4}, float[1,2,1,1] w3 = {5, 6}> {
+            a = Conv(x, w1)
+            b = Slice(a, zero, four, one, two)
+            c = Conv(a, w2)
+            d = Conv(b, w3)
+            y = Add(c, d)
+        }",
+    );
+    insta::assert_snapshot!(report, @r"
+    prune-channels: 1 rewrites
+    skipped 2: the group is too small for the ratio
+    g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+    <float[3,1,1,1] w1 = {4, 3, -2}, float[1,3,1,1] w2 = {1, 3, 4}, float[1,2,1,1] w3 = {5, 6},
+        int64[2] b_indices = {0, 1}>
+    {
+        a = Conv(x, w1)
+        b = Gather <axis = 1> (a, b_indices)
+        c = Conv(a, w2)
+        d = Conv(b, w3)
+        y = Add(c, d)
+    }
+    ");
 }
 
 #[test]

@@ -42,9 +42,14 @@ impl<'a> Site<'a> {
         &self.graph[self.id]
     }
 
-    /// Pins every axis of an input or output the rule did not mention, unless its extent is 1.
+    /// Pins every axis of an input or output the rule did not mention, unless its extent is 1; all of
+    /// them when an input has a shape that is not known, as it could have to lose channels too.
     pub(super) fn close(&mut self, why: &'static str) {
         let node = self.node();
+        let unknown = |value: &ValueId| self.graph.value(*value).shape().is_none();
+        if node.inputs().iter().flatten().any(unknown) {
+            self.mentioned.clear();
+        }
         for value in node.inputs().iter().chain(node.outputs()).copied().flatten() {
             let Some(shape) = self.graph.value(value).shape() else {
                 self.relations.pin_value(value, Some(self.id), "has a shape that is not known");
@@ -57,6 +62,14 @@ impl<'a> Site<'a> {
                 }
             }
         }
+    }
+
+    /// Whether every axis of a value is mentioned or has extent 1.
+    pub(super) fn is_clear(&self, value: ValueId) -> bool {
+        self.graph.value(value).shape().is_some_and(|shape| {
+            let mut axes = shape.iter().enumerate();
+            axes.all(|(axis, dim)| *dim == 1 || self.mentioned.contains(&Axis::new(value, axis)))
+        })
     }
 
     /// From now on operand k is the input in slot `slots[k]`: the node does what another operator
