@@ -105,7 +105,7 @@ impl ChannelPlan {
         for rewrite in &self.rewrites {
             let Rewrite::Uniform { node, value, axis } = rewrite else { continue };
             let whole = constant(graph, *value).ok_or_else(|| misplaced(graph, *node))?;
-            let length = self.kept(*axis).map_or(whole.len() as usize, <[_]>::len);
+            let length = self.kept(*axis).map_or(whole.len(), <[_]>::len);
             let operand = match own.get(&(*value, length)) {
                 Some(known) => *known,
                 None => {

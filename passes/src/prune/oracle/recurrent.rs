@@ -183,6 +183,21 @@ fn states_of_the_interface_stay() {
 }
 
 #[test]
+fn states_of_a_size_computed_at_run_time_stop() {
+    let found = reasons(
+        "g (float[5,N,3] x) => (float[5,1,N,4] y)
+        <float[1,18,3] w, float[1,18,6] r, int64[1] one = {1}, int64[1] hidden = {6}, float[6,4] v> {
+            batch = Shape<start = 1, end = 2>(x)
+            size = Concat<axis = 0>(one, batch, hidden)
+            h0 = ConstantOfShape(size)
+            h = GRU<hidden_size = 6>(x, w, r, , , h0)
+            y = MatMul(h, v)
+        }",
+    );
+    assert!(found.contains("`h0` (ConstantOfShape) makes a shape that is computed"), "{found}");
+}
+
+#[test]
 fn weights_of_another_size_stop() {
     let found = reasons(
         "g (float[5,2,3] x) => (float[5,1,2,4] y)
