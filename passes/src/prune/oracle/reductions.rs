@@ -74,6 +74,23 @@ fn statistics_of_single_channels() {
 }
 
 #[test]
+fn statistics_of_every_position_stop() {
+    let found = reasons(
+        "<ir_version: 3, opset_import: [\"\" : 8]>
+        g (float[2,3,4,4] x) => (float[2,4,4,4] y)
+        <float[6,3,1,1] w0, float[6,4,4] s, float[6,4,4] h, float[6,4,4] m, float[6,4,4] v, float[4,6,1,1] w1> {
+            a = Conv(x, w0)
+            b = BatchNormalization<spatial = 0>(a, s, h, m, v)
+            y = Conv(b, w1)
+        }",
+    );
+    assert!(
+        found.contains("`b` (BatchNormalization) computes statistics over the axis"),
+        "{found}"
+    );
+}
+
+#[test]
 fn statistics_over_channels_stop() {
     let found = reasons(
         "<ir_version: 11, opset_import: [\"\" : 23]>

@@ -13,12 +13,9 @@ pub(super) fn batch(site: &mut Site<'_>) -> &'static str {
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else {
         return STATISTICS;
     };
+    let Some(vectors) = vectors(site, 1..5) else { return STATISTICS };
     site.tie_all(x, y, rank, &[]);
-    for slot in 1..5 {
-        if let Some((vector, 1)) = site.input(slot) {
-            site.ride(Axis::new(vector, 0), Axis::new(x, 1));
-        }
-    }
+    vectors.into_iter().for_each(|vector| site.ride(vector, Axis::new(x, 1)));
     STATISTICS
 }
 
@@ -27,14 +24,21 @@ pub(super) fn instance(site: &mut Site<'_>) -> &'static str {
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else {
         return STATISTICS;
     };
+    let Some(vectors) = vectors(site, 1..3) else { return STATISTICS };
     let spatial: Vec<usize> = (2..rank).collect();
     site.tie_all(x, y, rank, &spatial);
-    for slot in 1..3 {
-        if let Some((vector, 1)) = site.input(slot) {
-            site.ride(Axis::new(vector, 0), Axis::new(x, 1));
-        }
-    }
+    vectors.into_iter().for_each(|vector| site.ride(vector, Axis::new(x, 1)));
     STATISTICS
+}
+
+/// The operands in these slots, if all have one axis: before operator set 9, `spatial` 0 gave every
+/// position statistics of its own.
+fn vectors(site: &Site<'_>, slots: std::ops::Range<usize>) -> Option<Vec<Axis>> {
+    let vector = |slot| match site.input(slot) {
+        Some((vector, 1)) => Some(Axis::new(vector, 0)),
+        _ => None,
+    };
+    slots.map(vector).collect()
 }
 
 /// Statistics over the C/g channels of a group: a group goes as a whole, or they change.
