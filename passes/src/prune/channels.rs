@@ -43,7 +43,7 @@ pass! {
     }
     name: "prune-channels",
     accuracy: Lossy,
-    emits: [],
+    emits: ["Gather"],
 }
 
 impl PruneChannels {
