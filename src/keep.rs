@@ -2,7 +2,7 @@
 use crate::{Error, save_text};
 use lapidary_ir::{Graph, Model, ValueId};
 use lapidary_passes::prune::{
-    AxisPlan, ChannelPlan, CutWeight, Keep, KeptElements, NodeNumbers, node_numbers,
+    AxisPlan, ChannelPlan, CutWeight, Keep, KeptElements, NodeNumbers, Rewrite, node_numbers,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,8 +147,10 @@ impl From<CutWeight> for Weight {
 /// What is cut of initializers the original has, under all names it has for them, and what of others.
 fn weights(original: &Graph, base: &Graph, plan: &ChannelPlan) -> (Vec<CutWeight>, Vec<CutWeight>) {
     let copies = copies(original);
-    let mut seen = BTreeSet::new();
-    let (mut own, mut computed) = (Vec::new(), Vec::new());
+    let mut own = uniform(original, base, plan, &copies);
+    let mut seen: BTreeSet<(String, usize)> =
+        own.iter().map(|cut| (cut.name.clone(), cut.axis)).collect();
+    let mut computed = Vec::new();
     for cut in plan.cut_weights(base) {
         let source = copies.iter().find(|(_, names)| names.contains(&cut.name));
         let same = source.filter(|(source, _)| {
@@ -169,6 +171,34 @@ fn weights(original: &Graph, base: &Graph, plan: &ChannelPlan) -> (Vec<CutWeight
     }
     own.extend(summands(original, plan, &seen, &copies));
     (own, computed)
+}
+
+/// What is cut of vectors of one number that several nodes share, each of which is cut otherwise: by the names that they
+/// have for it in the original.
+fn uniform(
+    original: &Graph,
+    base: &Graph,
+    plan: &ChannelPlan,
+    copies: &BTreeMap<String, Vec<String>>,
+) -> Vec<CutWeight> {
+    let mut cuts: Vec<CutWeight> = Vec::new();
+    for rewrite in &plan.rewrites {
+        let Rewrite::Uniform { node, value, axis } = rewrite else { continue };
+        let (label, shared) = (base[*node].label(base), base.value(*value).name());
+        let names = copies.values().find(|names| names.iter().any(|name| name == shared));
+        let kept = plan.axes.iter().find(|cut| cut.place == *axis);
+        let reader = original.nodes().find(|(_, own)| own.label(original) == label);
+        let (Some(names), Some(kept), Some((_, reader))) = (names, kept, reader) else { continue };
+        for &read in reader.inputs().iter().flatten() {
+            let name = original.value(read).name();
+            let known = cuts.iter().any(|cut| cut.name == name);
+            if !known && names.iter().any(|own| own == name) {
+                let keep = KeptElements::Everywhere(kept.keep.clone());
+                cuts.push(CutWeight { name: name.to_owned(), axis: 0, size: kept.size, keep });
+            }
+        }
+    }
+    cuts
 }
 
 /// What is cut of parameters that passes leave out since they add nothing: biases that are zero.

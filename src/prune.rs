@@ -8,7 +8,7 @@ use lapidary_passes::prune::compensated::{
 };
 use lapidary_passes::prune::{
     Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Keep, Limit, Normalization,
-    Ranking, Reduction, Resource, Scope, ScoreError, Target, weight_scores,
+    Ranking, Reduction, Resource, Rounding, Scope, ScoreError, Target, weight_scores,
 };
 use lapidary_passes::quantize::NodeSelector;
 use lapidary_passes::{Context, Record, driver, pipeline};
@@ -54,8 +54,8 @@ pub struct PruneOptions {
     pub min_channels: usize,
     /// The share of a group that goes at most.
     pub max_ratio: f64,
-    /// A group that loses channels keeps a multiple of this many; 0 counts as 1.
-    pub round_to: usize,
+    /// What numbers of channels groups keep that lose some; by default any, for a target `auto`.
+    pub round_to: Option<Rounding>,
     /// Rounds in which channels go; 0 counts as 1.
     pub rounds: usize,
     /// Gradients of the loss by the names of initializers, for importances that need them.
@@ -77,7 +77,7 @@ impl Default for PruneOptions {
             scope: None,
             min_channels: 1,
             max_ratio: 1.0,
-            round_to: 1,
+            round_to: None,
             rounds: 1,
             gradients: None,
             optimize: true,
@@ -151,7 +151,8 @@ pub fn prune_by(
         let plan = request.plan()?;
         model.clone_from(&request.base);
         let mut context = Context::default();
-        driver::run(&[&CutChannels { plan: plan.clone() }], model, &mut context)?;
+        let idle = "nothing of the group is to go";
+        driver::run(&[&CutChannels { plan: plan.clone(), idle }], model, &mut context)?;
         driver::check("prune", model)?;
         if options.optimize {
             optimize(model)?;
@@ -228,14 +229,15 @@ impl<'a> Request<'a> {
 
     /// The options for a graph of the model with these groups.
     fn for_groups(&self, own: &Analysis) -> Options {
-        let PruneOptions { min_channels, max_ratio, round_to, rounds, .. } = *self.options;
+        let PruneOptions { min_channels, max_ratio, round_to, rounds, amount, .. } = *self.options;
+        let single = if let Amount::Target(_) = amount { Rounding::Auto } else { Rounding::To(1) };
         Options {
             ranking: self.ranking,
             scores: self.scores.as_ref().map(|scores| own.scores_from(&self.analysis, scores)),
             scope: self.scope,
             min_channels,
             max_ratio,
-            round_to,
+            round_to: round_to.unwrap_or(single),
             limits: own.limits_from(&self.analysis, &self.limits),
             rounds,
             ..Options::default()
@@ -502,7 +504,8 @@ mod tests {
         let mut model = network();
         let amount = Amount::Target(Target { resource, share });
         let quiet = |_: &'static str, _: usize, _: usize| {};
-        let options = PruneOptions { amount, ..PruneOptions::default() };
+        let round_to = Some(Rounding::To(1));
+        let options = PruneOptions { amount, round_to, ..PruneOptions::default() };
         let cut = prune_by(&mut model, None, &options, &quiet)?;
         Ok((model, cut.compensated.expect("they make up")))
     }
@@ -562,7 +565,7 @@ mod tests {
         let keep = Keep { name: "b".to_owned(), size: None, keep: vec![6, 7] };
         for (options, expected) in [
             (half(), [4, 4]),
-            (PruneOptions { round_to: 3, ..half() }, [2, 2]),
+            (PruneOptions { round_to: Some(Rounding::To(3)), ..half() }, [2, 2]),
             (PruneOptions { min_channels: 6, ..half() }, [2, 2]),
             (PruneOptions { max_ratio: 0.25, ..half() }, [2, 2]),
             (PruneOptions { amount: Amount::PerGroup(3), ..half() }, [3, 3]),

@@ -2,7 +2,7 @@
 use super::{Gates, Input};
 use crate::commands::Data;
 use clap::{Args, ValueEnum};
-use lapidary::passes::prune::Importance;
+use lapidary::passes::prune::{Importance, Rounding};
 use lapidary::passes::quantize::NodeSelector;
 use std::path::PathBuf;
 
@@ -98,9 +98,10 @@ pub(crate) struct Choice {
     /// The fraction of a group that goes at most. Default 1.
     #[arg(long, value_name = "FRACTION", value_parser = share)]
     pub(crate) max_ratio: Option<f64>,
-    /// Keep a multiple of this many channels, as kernels for blocks of 8 or 16 want it.
-    #[arg(long, value_name = "N")]
-    pub(crate) round_to: Option<usize>,
+    /// Keep a multiple of this many channels, as kernels that work on blocks want it. By default 1, and with a target auto: 8,
+    /// less for narrow groups.
+    #[arg(long, value_name = "N|auto")]
+    pub(crate) round_to: Option<Rounding>,
     /// Remove the channels in this many rounds, and rank those that stay again after each; needs samples or a target.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,

@@ -4,7 +4,8 @@ use crate::cli::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce};
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::prune::{
-    Analysis, Importance, Normalization, PruneChannels, Reduction, Resource, Scope, Target,
+    Analysis, Importance, Normalization, PruneChannels, Reduction, Resource, Rounding, Scope,
+    Target,
 };
 use lapidary::{Amount, Dataset, Error, PruneOptions, Reference};
 
@@ -130,7 +131,7 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
         scope: choice.scope(),
         min_channels: choice.min_channels.unwrap_or(default.min_channels),
         max_ratio: choice.max_ratio.unwrap_or(default.max_ratio),
-        round_to: choice.round_to.unwrap_or(default.round_to),
+        round_to: choice.round_to,
         rounds: choice.steps.map_or(default.rounds, usize::from),
         gradients,
         optimize: !options.no_optimize,
@@ -199,5 +200,5 @@ pub(crate) fn pass(ratio: f64) -> Result<PruneChannels, Error> {
             help: "--prune 0.3 removes three channels of ten".to_owned(),
         });
     }
-    Ok(PruneChannels { ratio, ..PruneChannels::default() })
+    Ok(PruneChannels { ratio, round_to: Rounding::To(1), ..PruneChannels::default() })
 }

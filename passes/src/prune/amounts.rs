@@ -5,6 +5,7 @@
 use super::analysis::{Analysis, Group, Member};
 use super::relations::Role;
 use super::resources::{Ledger, Resource};
+use super::rounding::Rounding;
 use super::select::{self, Choice, Extents};
 use crate::quantize::NodeSelector;
 use lapidary_ir::Graph;
@@ -123,7 +124,7 @@ pub(crate) struct Chooser<'a> {
     pub(crate) minimum: usize,
     /// The share of a group that goes at most.
     pub(crate) max_ratio: f64,
-    pub(crate) round_to: usize,
+    pub(crate) round_to: Rounding,
 }
 
 impl Chooser<'_> {
@@ -274,7 +275,8 @@ impl Chooser<'_> {
             let Some(scores) = self.scores[index].as_deref().filter(|_| counts[index] > 0) else {
                 continue;
             };
-            let wanted = (counts[index], self.minimum, self.round_to.max(1));
+            let multiple = self.round_to.multiple(self.analysis, group);
+            let wanted = (counts[index], self.minimum, multiple);
             choices[index] = select::choose(self.analysis, group, scores, wanted, &mut extents);
         }
         choices
@@ -352,7 +354,7 @@ mod tests {
             whole: &whole,
             minimum: 1,
             max_ratio: 0.9,
-            round_to,
+            round_to: Rounding::To(round_to),
         };
         let ledger = Ledger::of(&model, &analysis, Resource::Macs);
         let share = if let Demand::Target(target) = demand { target.share } else { 1.0 };

@@ -5,7 +5,8 @@ use super::propagate::constant;
 use super::relations::{Place, Rewrite};
 use crate::PassError;
 use lapidary_ir::{
-    ElemType, Graph, Model, NodeId, Patch, PatchError, Tensor, TensorError, ValueId, Violation,
+    ElemType, Graph, Model, NewNode, NodeId, Operand, Patch, PatchError, Tensor, TensorError,
+    ValueId, Violation,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,10 +51,21 @@ impl ChannelPlan {
         self.cut_constants(&model.graph, &mut patch)?;
         self.rewrite_numbers(&model.graph, &mut patch)?;
         for rewrite in &self.rewrites {
-            if let Rewrite::Indices { node, axis, gathered } = rewrite {
-                self.rewrite_indices(&model.graph, &mut patch, *node, *axis, *gathered)?;
+            match rewrite {
+                Rewrite::Indices { node, axis, gathered } => {
+                    self.rewrite_indices(&model.graph, &mut patch, *node, *axis, *gathered)?;
+                }
+                Rewrite::Picked { node, axis, sliced, elements, .. } => {
+                    let stays = self.picked(*axis, *sliced, elements);
+                    let stays = stays.ok_or_else(|| misplaced(&model.graph, *node))?;
+                    gather_first(&model.graph, &mut patch, *node, axis.axis, &stays)?;
+                }
+                Rewrite::Count { .. }
+                | Rewrite::GroupedColumns { .. }
+                | Rewrite::Uniform { .. } => {}
             }
         }
+        self.give_own(&model.graph, &mut patch)?;
         model.graph.apply(patch)?;
         model.graph.infer();
         let violations = model.validate();
@@ -69,8 +81,8 @@ impl ChannelPlan {
             *tensor = cut.ok_or_else(|| no_cut(graph, axis.place))?;
         }
         for rewrite in &self.rewrites {
-            if let Rewrite::GroupedColumns { node, input, output, groups } = rewrite {
-                let kernel = graph[*node].input(1).ok_or_else(|| misplaced(graph, *node))?;
+            if let Rewrite::GroupedColumns { node, kernel, input, output, groups } = rewrite {
+                let kernel = graph[*node].input(*kernel).ok_or_else(|| misplaced(graph, *node))?;
                 let cut = self.grouped_columns(graph, kernel, *input, *output, *groups)?;
                 cuts.insert(kernel, cut);
             }
@@ -81,6 +93,32 @@ impl ChannelPlan {
             } else {
                 let data = patch.initializer(graph.value(value).name(), tensor);
                 patch.replace(value, data);
+            }
+        }
+        Ok(())
+    }
+
+    /// Vectors of one number, as long as the channels of each node that reads them; nodes with as many
+    /// channels share one.
+    fn give_own(&self, graph: &Graph, patch: &mut Patch) -> Result<(), ApplyError> {
+        let mut own: BTreeMap<(ValueId, usize), Operand> = BTreeMap::new();
+        for rewrite in &self.rewrites {
+            let Rewrite::Uniform { node, value, axis } = rewrite else { continue };
+            let whole = constant(graph, *value).ok_or_else(|| misplaced(graph, *node))?;
+            let length = self.kept(*axis).map_or(whole.len(), <[_]>::len);
+            let operand = match own.get(&(*value, length)) {
+                Some(known) => *known,
+                None => {
+                    let part = whole.gather_axis(0, &(0..length).collect::<Vec<_>>());
+                    let part = part.ok_or_else(|| no_cut(graph, Axis::new(*value, 0)))?;
+                    let made = patch.initializer(graph.value(*value).name(), part);
+                    own.insert((*value, length), made);
+                    made
+                }
+            };
+            let inputs = graph[*node].inputs().iter().enumerate();
+            for (slot, _) in inputs.filter(|(_, input)| **input == Some(*value)) {
+                patch.set_input(*node, slot, Some(operand));
             }
         }
         Ok(())
@@ -130,6 +168,17 @@ impl ChannelPlan {
         let mut inputs: BTreeMap<(NodeId, usize), Vec<(usize, i64)>> = BTreeMap::new();
         let mut lists: BTreeMap<(NodeId, &'static str), Vec<(usize, i64)>> = BTreeMap::new();
         for rewrite in &self.rewrites {
+            if let Rewrite::Picked { node, entry, axis, sliced, elements } = rewrite {
+                if is_one_slice(graph, *node) {
+                    continue;
+                }
+                let stays = self.picked(*axis, *sliced, elements);
+                let stays = stays.ok_or_else(|| misplaced(graph, *node))?;
+                for (slot, number) in [(1, 0), (2, stays.len() as i64), (4, 1)] {
+                    inputs.entry((*node, slot)).or_default().push((*entry, number));
+                }
+                continue;
+            }
             let Rewrite::Count { node, place, axis, start, end, per } = rewrite else { continue };
             let kept = self.kept(*axis).unwrap_or_default();
             let count = kept.iter().filter(|index| (*start..*end).contains(*index)).count() / per;
@@ -168,6 +217,15 @@ impl ChannelPlan {
         Ok(())
     }
 
+    /// Of elements picked from `axis`, those that stay on `sliced`, as numbers among those that
+    /// stay on `axis`.
+    fn picked(&self, axis: Axis, sliced: Axis, elements: &[usize]) -> Option<Vec<i64>> {
+        let kept = self.kept(axis)?;
+        let all: Vec<usize> = (0..elements.len()).collect();
+        let stays = self.kept(sliced).unwrap_or(&all);
+        stays.iter().map(|&at| Some(kept.binary_search(elements.get(at)?).ok()? as i64)).collect()
+    }
+
     /// An index becomes the number of kept elements before the one it meant.
     fn rewrite_indices(
         &self,
@@ -199,6 +257,33 @@ impl ChannelPlan {
         patch.set_input(node, 1, Some(operand));
         Ok(())
     }
+}
+
+/// Whether a `Slice` slices a single axis.
+fn is_one_slice(graph: &Graph, node: NodeId) -> bool {
+    let starts = graph[node].input(1).and_then(|starts| constant(graph, starts));
+    starts.is_some_and(|starts| starts.len() == 1)
+}
+
+/// Makes a `Slice` read the elements at `indices` along `axis`; one that slices nothing else goes.
+fn gather_first(
+    graph: &Graph,
+    patch: &mut Patch,
+    node: NodeId,
+    axis: usize,
+    indices: &[i64],
+) -> Result<(), ApplyError> {
+    let data = graph[node].input(0).ok_or_else(|| misplaced(graph, node))?;
+    let label = graph[node].label(graph);
+    let indices = patch.initializer(format!("{label}_indices"), Tensor::vector(indices));
+    let gather = NewNode::new("Gather").named(format!("{label}_gather"));
+    let gathered = gather.input(data).input(indices).attribute("axis", axis as i64);
+    let gathered = patch.node(gathered);
+    match graph[node].output(0).filter(|_| is_one_slice(graph, node)) {
+        Some(sliced) => patch.replace(sliced, gathered),
+        None => patch.set_input(node, 0, Some(gathered)),
+    }
+    Ok(())
 }
 
 impl ApplyError {

@@ -61,8 +61,8 @@ impl ChannelPlan {
         };
         let mut cuts: Vec<CutWeight> = self.axes.iter().filter_map(cut).collect();
         for rewrite in &self.rewrites {
-            if let Rewrite::GroupedColumns { node, input, groups, .. } = rewrite
-                && let Some(kernel) = graph[*node].input(1)
+            if let Rewrite::GroupedColumns { node, kernel, input, groups, .. } = rewrite
+                && let Some(kernel) = graph[*node].input(*kernel)
                 && let Some(name) = named(kernel)
                 && let Some((size, keep)) = self.columns(graph, kernel, *input, *groups)
             {

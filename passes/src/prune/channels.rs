@@ -1,5 +1,5 @@
 //! Structured pruning by a share of every group.
-use super::{Analysis, ChannelPlan, Norm, Selection, importance};
+use super::{Analysis, ChannelPlan, Norm, Rounding, Selection, importance};
 use crate::{Context, Pass, PassError, PassInfo, pass};
 use lapidary_ir::Model;
 
@@ -38,12 +38,12 @@ pass! {
         pub norm: Norm,
         /// Channels every axis keeps at least; 0 counts as 1.
         pub min_channels: usize,
-        /// A group keeps a multiple of this many channels where it can; 0 counts as 1.
-        pub round_to: usize,
+        /// What numbers of channels a group keeps where it can.
+        pub round_to: Rounding,
     }
     name: "prune-channels",
     accuracy: Lossy,
-    emits: [],
+    emits: ["Gather"],
 }
 
 impl PruneChannels {
@@ -63,7 +63,8 @@ impl Pass for PruneChannels {
     }
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
-        CutChannels { plan: self.plan(model) }.run(model, context)
+        let idle = "the group is too small for the ratio";
+        CutChannels { plan: self.plan(model), idle }.run(model, context)
     }
 }
 
@@ -72,6 +73,8 @@ impl Pass for PruneChannels {
 pub struct CutChannels {
     /// What goes.
     pub plan: ChannelPlan,
+    /// Why nothing goes of a group, where the plan has no reason.
+    pub idle: &'static str,
 }
 
 impl Pass for CutChannels {
@@ -95,7 +98,7 @@ impl Pass for CutChannels {
             match (group.held.first(), &group.note) {
                 (_, Some(note)) => record.skip(note.clone()),
                 (Some((reason, _)), None) => record.skip(reason.clone()),
-                (None, None) => record.skip("nothing of the group was to go"),
+                (None, None) => record.skip(self.idle),
             }
         }
         Ok(())

@@ -60,7 +60,7 @@ impl Analysis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prune::{Importance, PruneChannels, Ranking, weight_scores};
+    use crate::prune::{Importance, PruneChannels, Ranking, Rounding, weight_scores};
     use crate::testing::parse;
 
     #[test]
@@ -83,9 +83,10 @@ mod tests {
             let scores = weight_scores(&model.graph, &analysis, &ranking, None).expect("known");
             analysis.choose(&model, &scores, &Demand::Ratio(ratio), options).expect("chosen")
         };
-        let local = Options { scope: Scope::Local, ..Options::default() };
+        let round_to = Rounding::To(1);
+        let local = Options { scope: Scope::Local, round_to, ..Options::default() };
         for ratio in [0.1, 0.3, 0.5, 0.9] {
-            let pass = PruneChannels { ratio, ..PruneChannels::default() };
+            let pass = PruneChannels { ratio, round_to, ..PruneChannels::default() };
             assert_eq!(plan(Importance::L2, ratio, &local), pass.plan(&model));
         }
         let scaled = plan(Importance::BnScale, 0.4, &local);

@@ -10,6 +10,7 @@ use super::ranking::{Importance, Part, Ranking};
 use crate::samples::sampling::hash;
 use crate::slices::position;
 use lapidary_exec::Inputs;
+use lapidary_ir::schema::{QuantizedSlots, integer_operator};
 use lapidary_ir::{Graph, Tensor, ValueId};
 use rustc_hash::FxHashMap;
 
@@ -309,6 +310,9 @@ fn sensitivities(
 /// The distance of neighbouring numbers in each slice of constant integers that `weight` is restored from; none where it is
 /// the same for all.
 fn steps(graph: &Graph, mut weight: ValueId, source: Axis) -> Option<Vec<f32>> {
+    if weight == source.value {
+        return steps_next_to(graph, source);
+    }
     while weight != source.value {
         let node = &graph[graph.producer(weight)?];
         weight = node.input(0)?;
@@ -321,6 +325,19 @@ fn steps(graph: &Graph, mut weight: ValueId, source: Axis) -> Option<Vec<f32>> {
         }
     }
     None
+}
+
+/// The same for integers that an operator reads as they are, with their scales next to them.
+fn steps_next_to(graph: &Graph, weight: Axis) -> Option<Vec<f32>> {
+    let node = &graph[graph.consumers(weight.value).next()?];
+    let operator = integer_operator(node)?;
+    let mut operands = operator.operands_of(node).enumerate();
+    let read = |slots: &QuantizedSlots| node.input(slots.integers) == Some(weight.value);
+    let (place, slots) = operands.find(|(_, slots)| read(slots))?;
+    let rank = graph.value(weight.value).shape()?.len();
+    let scales = constant(graph, node.input(slots.scale)?)?.to_f32()?;
+    let along = operator.scale_axis(node, place, rank) == Some(weight.axis);
+    (along && scales.len() > 1).then_some(scales)
 }
 
 #[cfg(test)]
@@ -417,5 +434,19 @@ mod tests {
         let none = ranked(Importance::Taylor, Some(&Inputs::new()));
         let names = vec!["u".to_owned(), "w".to_owned()];
         assert_eq!(none, Err(ScoreError::NoGradient { names }));
+    }
+
+    #[test]
+    fn integers_of_an_operator_on_integers_count_in_steps_of_the_scales_next_to_them() {
+        let mut model = parse(
+            "g (uint8[1,1,4,4] x) => (uint8[1,1,4,4] y)
+            <float t = {0.1}, uint8 u = {128}, int8[2,1,1,1] w = {100, -100}, float[2] s = {0.03, 0.01},
+             int8[2] z = {0, 0}, int8[1,2,1,1] v = {1, 1}, int8 n = {0}>
+            { a = QLinearConv(x, t, u, w, s, z, t, u) y = QLinearConv(a, t, u, v, t, n, t, u) }",
+        );
+        model.graph.infer();
+        let analysis = Analysis::of(&model.graph);
+        let found = importance(&model.graph, &analysis, Norm::L2).remove(0);
+        assert!((found[0] - 1.5).abs() < 1e-6 && (found[1] - 0.5).abs() < 1e-6, "{found:?}");
     }
 }

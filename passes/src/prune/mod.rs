@@ -21,6 +21,7 @@ mod propagate;
 mod ranking;
 mod relations;
 mod resources;
+mod rounding;
 mod select;
 mod sequence;
 mod ungrouped;
@@ -38,6 +39,7 @@ pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use ranking::{Importance, Normalization, Ranking, Reduction, UnknownImportance};
 pub use relations::{Place, Rewrite, Role};
 pub use resources::Resource;
+pub use rounding::{Rounding, UnknownRounding};
 pub use select::Selection;
 pub use ungrouped::Ungrouped;
 
@@ -45,4 +47,4 @@ use crate::Pass;
 
 /// The passes of this verb, in documentation order.
 pub const PASSES: &[&dyn Pass] =
-    &[&PruneChannels { ratio: 0.3, norm: Norm::L2, min_channels: 1, round_to: 1 }];
+    &[&PruneChannels { ratio: 0.3, norm: Norm::L2, min_channels: 1, round_to: Rounding::To(1) }];

@@ -179,7 +179,13 @@ impl Analysis {
         let shorter = |place: &Axis| axes.binary_search_by_key(place, |axis| axis.place).is_ok();
         let mut rewrites = self.rewrites.clone();
         rewrites.retain(|rewrite| match rewrite {
-            Rewrite::Count { axis, .. } | Rewrite::Indices { axis, .. } => shorter(axis),
+            Rewrite::Count { axis, .. }
+            | Rewrite::Indices { axis, .. }
+            | Rewrite::Picked { axis, .. } => shorter(axis),
+            // What others cut has to be restored for those that cut nothing.
+            Rewrite::Uniform { value, axis, .. } => {
+                shorter(axis) || axes.iter().any(|cut| cut.place.value == *value)
+            }
             Rewrite::GroupedColumns { input, output, .. } => shorter(input) || shorter(output),
         });
         ChannelPlan { groups, axes, rewrites }

@@ -115,10 +115,36 @@ pub enum Rewrite {
         /// The axis of gathered elements.
         gathered: Axis,
     },
+    /// A `Slice` with a step takes elements at distances that are no longer equal: a `Gather` in
+    /// front of it picks those that stay, and the entry of the `Slice` takes all of them.
+    Picked {
+        /// The node.
+        node: NodeId,
+        /// The entry of starts, ends and steps.
+        entry: usize,
+        /// The axis sliced.
+        axis: Axis,
+        /// The axis of elements taken.
+        sliced: Axis,
+        /// The elements taken.
+        elements: Vec<usize>,
+    },
+    /// A vector that other nodes read too and that holds one number everywhere becomes as long as
+    /// `axis`, for this node alone.
+    Uniform {
+        /// The node.
+        node: NodeId,
+        /// The vector.
+        value: ValueId,
+        /// The channels it rides along.
+        axis: Axis,
+    },
     /// The kernel of a grouped convolution loses, group by group, the columns of lost inputs.
     GroupedColumns {
         /// The node.
         node: NodeId,
+        /// The input slot of the kernel.
+        kernel: usize,
         /// The channels read.
         input: Axis,
         /// The channels made.

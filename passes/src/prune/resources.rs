@@ -70,8 +70,8 @@ impl Ledger {
     fn add_constants(&mut self, graph: &Graph, analysis: &Analysis, bytes: bool) {
         let mut grouped: FxHashMap<ValueId, Axis> = FxHashMap::default();
         for rewrite in &analysis.rewrites {
-            if let Rewrite::GroupedColumns { node, input, .. } = rewrite
-                && let Some(kernel) = graph[*node].input(1)
+            if let Rewrite::GroupedColumns { node, kernel, input, .. } = rewrite
+                && let Some(kernel) = graph[*node].input(*kernel)
             {
                 grouped.insert(kernel, *input);
             }
@@ -157,7 +157,7 @@ fn factors(graph: &Graph, node: &Node) -> Vec<Axis> {
     };
     let (input, mut factors) = (axes(node.input(0)), axes(node.output(0)));
     match node.op_type.as_str() {
-        "Conv" | "ConvTranspose" => {
+        "Conv" | "ConvInteger" | "ConvTranspose" | "FusedConv" | "QLinearConv" => {
             let extent = node.input(0).and_then(|value| sample_shape(graph, value));
             let channels = extent.and_then(|shape| shape.get(1).copied());
             let groups = node.int("group").and_then(|groups| u64::try_from(groups).ok());
@@ -166,11 +166,89 @@ fn factors(graph: &Graph, node: &Node) -> Vec<Axis> {
             factors.truncate(2);
             factors.extend(input.get(1).filter(|_| !depthwise));
         }
-        "Gemm" => {
+        "Gemm" | "QGemm" => {
             let contracted = usize::from(node.int("transA").unwrap_or(0) == 0);
             factors.extend(input.get(contracted));
         }
         _ => factors.extend(input.last()),
     }
     factors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prune::{ChannelPlan, Selection};
+    use crate::quantize::testing::model;
+
+    /// What a ledger says of a plan, and what the pruned model says.
+    fn costs(source: &str, of: impl Fn(&Graph) -> f64, resource: Resource) -> (f64, f64, f64) {
+        let mut model = model(source);
+        let analysis = Analysis::of(&model.graph);
+        let ledger = Ledger::of(&model, &analysis, resource);
+        let scores: Vec<Vec<f64>> =
+            analysis.groups.iter().map(|group| vec![0.0; group.size]).collect();
+        let selection =
+            Selection { ratio: 0.5, min_channels: 1, round_to: crate::prune::Rounding::To(1) };
+        let plan: ChannelPlan = analysis.plan(&scores, &selection);
+        let mut extents = analysis.extents.clone();
+        for axis in &plan.axes {
+            extents.insert(axis.place, axis.keep.len());
+        }
+        let before = ledger.extents(&analysis.extents);
+        let groups = analysis.groups.iter().zip(&plan.groups);
+        let gone: Vec<usize> = groups
+            .flat_map(|(group, plan)| plan.removed.iter().map(|&number| group.channels[number]))
+            .collect();
+        let saved = ledger.saved(&before, &ledger.elements(&analysis, &gone));
+        let told = ledger.total(&ledger.extents(&extents));
+        assert!((ledger.total(&before) - saved - told).abs() < 1e-6);
+        assert!((ledger.total(&before) - of(&model.graph)).abs() < 1e-6);
+        plan.apply(&mut model).expect("the plan applies");
+        (ledger.total(&before), told, of(&model.graph))
+    }
+
+    fn parameters(graph: &Graph) -> f64 {
+        let counted = |data: &lapidary_ir::Tensor| data.elem_type() != ElemType::INT64;
+        let initializers = graph.initializers().filter(|(_, data)| counted(data));
+        initializers.map(|(_, data)| data.len() as f64).sum()
+    }
+
+    fn macs(graph: &Graph) -> f64 {
+        graph.nodes().filter_map(|(_, node)| node_macs(graph, node)).map(|macs| macs as f64).sum()
+    }
+
+    #[test]
+    fn a_matrix_that_loses_units_on_both_axes_is_quadratic() {
+        let found = costs(
+            "g (float[5,1,3] x) => (float[5,1,2] y)
+            <float[1,24,3] w, float[1,24,6] r, float[1,48] b, float[6,2] v, int64[1] one = {1}> {
+                h = LSTM<hidden_size = 6>(x, w, r, b)
+                s = Squeeze(h, one)
+                y = MatMul(s, v)
+            }",
+            parameters,
+            Resource::Parameters,
+        );
+        // W 24 · 3, R 24 · 6, B 48 and V 6 · 2; then 12 · 3, 12 · 3, 24 and 3 · 2.
+        assert_eq!(found, (276.0, 102.0, 102.0));
+    }
+
+    #[test]
+    fn convolutions_of_integers_cost_what_those_of_numbers_cost() {
+        let (_, told, found) = costs(
+            "g (float[1,3,4,4] x) => (float[1,4,4,4] y)
+            <float s = {0.02}, uint8 z = {128}, int8[6,3,1,1] w1, int8[6,3,1,1] w2, int8 wz = {0},
+             int8[4,6,1,1] w3> {
+                q = QuantizeLinear(x, s, z)
+                a = QLinearConv(q, s, z, w1, s, wz, s, z)
+                b = QLinearConv<group = 2>(a, s, z, w2, s, wz, s, z)
+                c = QLinearConv(b, s, z, w3, s, wz, s, z)
+                y = DequantizeLinear(c, s, z)
+            }",
+            macs,
+            Resource::Macs,
+        );
+        assert_eq!(told, found);
+    }
 }

@@ -8,6 +8,7 @@
 use super::analysis::{Analysis, Group};
 use super::elements::Axis;
 use super::relations::Balance;
+use super::rounding::Rounding;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
@@ -18,8 +19,8 @@ pub struct Selection {
     pub ratio: f64,
     /// Channels every axis keeps at least; 0 counts as 1.
     pub min_channels: usize,
-    /// A group keeps a multiple of this many channels where it can; 0 counts as 1.
-    pub round_to: usize,
+    /// What numbers of channels a group keeps where it can.
+    pub round_to: Rounding,
 }
 
 /// What goes of one group.
@@ -44,7 +45,7 @@ pub(crate) fn select(
     for (group, scores) in analysis.groups.iter().zip(scores) {
         let minimum = selection.min_channels.max(1);
         let wanted = to_remove(group.size, minimum, selection.ratio);
-        let wanted = (wanted, minimum, selection.round_to.max(1));
+        let wanted = (wanted, minimum, selection.round_to.multiple(analysis, group));
         choices.push(choose(analysis, group, scores, wanted, &mut extents));
     }
     choices

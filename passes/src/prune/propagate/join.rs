@@ -14,6 +14,22 @@ pub(super) fn constant(site: &mut Site<'_>) -> &'static str {
     "holds data that is not a tensor"
 }
 
+/// One number everywhere, as often as the shape says.
+pub(super) fn constant_of_shape(site: &mut Site<'_>) -> &'static str {
+    let why = "makes a shape that is computed at run time; run `optimize` first";
+    let Some((y, rank)) = site.output(0) else { return why };
+    let Some(shape) = site.list(0, "shape").filter(|shape| shape.values.len() == rank) else {
+        return why;
+    };
+    for entry in 0..rank {
+        let axis = Axis::new(y, entry);
+        let Some(extent) = site.extent(axis) else { continue };
+        site.free(axis);
+        site.count(shape.place(entry), axis, (0, extent), 1);
+    }
+    why
+}
+
 /// Input k starts behind the inputs before it.
 pub(super) fn concat(site: &mut Site<'_>) -> &'static str {
     let why = "joins axes of a size that is not known";
@@ -21,7 +37,7 @@ pub(super) fn concat(site: &mut Site<'_>) -> &'static str {
     let Some(axis) = site.axis(1, rank) else { return why };
     let joined = Axis::new(y, axis);
     let mut offset = Some(0);
-    for slot in 0..site.node().inputs().len() {
+    for slot in 0..site.operand_count() {
         let Some((x, _)) = site.input(slot) else { return why };
         site.tie_all(x, y, rank, &[axis]);
         let part = Axis::new(x, axis);

@@ -29,7 +29,7 @@ fn kernel(site: &mut Site<'_>) -> Option<Kernel> {
     }
     site.tie(Axis::new(x, 0), Axis::new(y, 0));
     if let Some((bias, 1)) = site.input(2) {
-        site.tie(Axis::new(bias, 0), output);
+        site.ride(Axis::new(bias, 0), output);
     }
     Some(Kernel { input, output, weight, groups, inputs, outputs })
 }

@@ -2,11 +2,14 @@
 //!
 //! One `match` on the operator; an operator that is not listed stops pruning there. An axis a rule
 //! says nothing about has to stay as it is: nothing is guessed through.
+mod einsum;
 mod elementwise;
+mod integers;
 mod join;
 mod linear;
 mod normalization;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod regroup;
 mod select;
@@ -27,6 +30,9 @@ pub(crate) fn state(graph: &Graph, id: NodeId, relations: &mut Relations) {
 
 /// States what the node does; returns why whatever it did not mention has to stay.
 fn rule(site: &mut Site<'_>) -> &'static str {
+    if let Some(why) = integers::rule(site) {
+        return why;
+    }
     if !site.node().is_standard() {
         return "has no rule for channels";
     }
@@ -39,6 +45,8 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         "InstanceNormalization" => normalization::instance(site),
         "GroupNormalization" => normalization::group(site),
         "LayerNormalization" | "RMSNormalization" => normalization::layer(site),
+        "LpNormalization" => normalization::lp(site),
+        "MeanVarianceNormalization" => normalization::mean_variance(site),
         "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Cast"
         | "Ceil" | "Celu" | "Cos" | "Cosh" | "Dropout" | "Elu" | "Erf" | "Exp" | "Floor"
         | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "IsInf" | "IsNaN" | "LeakyRelu"
@@ -52,6 +60,7 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         }
         "CastLike" => elementwise::cast_like(site),
         "Constant" => join::constant(site),
+        "ConstantOfShape" => join::constant_of_shape(site),
         "Concat" => join::concat(site),
         "Split" => join::split(site),
         "Pad" => join::pad(site),
@@ -70,17 +79,19 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         | "MaxPool" => spatial::pool(site),
         "Resize" | "Upsample" => spatial::resize(site),
         "GridSample" => spatial::grid_sample(site),
+        "MaxRoiPool" | "RoiAlign" => spatial::regions(site),
         "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax"
         | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => {
             reduce::reduce(site)
         }
         "ArgMax" | "ArgMin" => reduce::arg(site),
-        "CumSum" | "Hardmax" | "LogSoftmax" | "LpNormalization" | "Softmax" => {
-            reduce::along_axis(site)
-        }
+        "CumSum" | "Hardmax" | "LogSoftmax" | "Softmax" => reduce::along_axis(site),
         "LRN" => reduce::across_channels(site),
         "QuantizeLinear" | "DequantizeLinear" => quantize::linear(site),
-        "GRU" | "LSTM" | "RNN" => "ties the hidden state over time, which is not followed yet",
+        "LSTM" => recurrent::recurrent(site, 4),
+        "GRU" => recurrent::recurrent(site, 3),
+        "RNN" => recurrent::recurrent(site, 1),
+        "Einsum" => einsum::einsum(site),
         "ArrayFeatureExtractor"
         | "Compress"
         | "GatherElements"

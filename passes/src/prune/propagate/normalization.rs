@@ -1,5 +1,5 @@
 //! Normalizations: exact where the statistics belong to single channels.
-use super::site::Site;
+use super::site::{Site, from_front};
 use crate::prune::elements::Axis;
 use crate::prune::relations::{Map, Place};
 
@@ -13,12 +13,9 @@ pub(super) fn batch(site: &mut Site<'_>) -> &'static str {
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else {
         return STATISTICS;
     };
+    let Some(vectors) = vectors(site, 1..5) else { return STATISTICS };
     site.tie_all(x, y, rank, &[]);
-    for slot in 1..5 {
-        if let Some((vector, 1)) = site.input(slot) {
-            site.tie(Axis::new(vector, 0), Axis::new(x, 1));
-        }
-    }
+    vectors.into_iter().for_each(|vector| site.ride(vector, Axis::new(x, 1)));
     STATISTICS
 }
 
@@ -27,14 +24,21 @@ pub(super) fn instance(site: &mut Site<'_>) -> &'static str {
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else {
         return STATISTICS;
     };
+    let Some(vectors) = vectors(site, 1..3) else { return STATISTICS };
     let spatial: Vec<usize> = (2..rank).collect();
     site.tie_all(x, y, rank, &spatial);
-    for slot in 1..3 {
-        if let Some((vector, 1)) = site.input(slot) {
-            site.tie(Axis::new(vector, 0), Axis::new(x, 1));
-        }
-    }
+    vectors.into_iter().for_each(|vector| site.ride(vector, Axis::new(x, 1)));
     STATISTICS
+}
+
+/// The operands in these slots, if all have one axis: before operator set 9, `spatial` 0 gave every
+/// position statistics of its own.
+fn vectors(site: &Site<'_>, slots: std::ops::Range<usize>) -> Option<Vec<Axis>> {
+    let vector = |slot| match site.input(slot) {
+        Some((vector, 1)) => Some(Axis::new(vector, 0)),
+        _ => None,
+    };
+    slots.map(vector).collect()
 }
 
 /// Statistics over the C/g channels of a group: a group goes as a whole, or they change.
@@ -58,7 +62,7 @@ pub(super) fn group(site: &mut Site<'_>) -> &'static str {
         let Some((vector, 1)) = site.input(slot) else { continue };
         let vector = Axis::new(vector, 0);
         if site.extent(vector) == Some(extent) {
-            site.tie(vector, channels);
+            site.ride(vector, channels);
         } else if site.extent(vector) == Some(groups) {
             let map = Map::Digits { total: extent, left: (per, groups), right: (1, extent) };
             site.tie_by(vector, channels, map);
@@ -75,6 +79,27 @@ pub(super) fn layer(site: &mut Site<'_>) -> &'static str {
     if let Some(first) = site.axis(-1, rank) {
         let normalized: Vec<usize> = (first..rank).collect();
         site.tie_all(x, y, rank, &normalized);
+    }
+    STATISTICS
+}
+
+/// y = x / ‖x‖ along an axis: the norm is the same without what is zero, which stays zero.
+pub(super) fn lp(site: &mut Site<'_>) -> &'static str {
+    if let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) {
+        site.tie_all(x, y, rank, &[]);
+    }
+    STATISTICS
+}
+
+/// Statistics over some axes, of each element of the others: by default, of each channel.
+pub(super) fn mean_variance(site: &mut Site<'_>) -> &'static str {
+    let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else {
+        return STATISTICS;
+    };
+    let axes = site.node().ints("axes").unwrap_or(&[0, 2, 3]);
+    let over: Option<Vec<usize>> = axes.iter().map(|&axis| from_front(axis, rank)).collect();
+    if let Some(over) = over {
+        site.tie_all(x, y, rank, &over);
     }
     STATISTICS
 }

@@ -4,6 +4,9 @@ use crate::prune::elements::Axis;
 
 const COMBINES: &str = "combines all elements of the axis";
 
+/// Functions of a sum over what is zero where the element is.
+const SUMS: [&str; 5] = ["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSum", "ReduceSumSquare"];
+
 /// Ties the axes of `x` that are not in `gone` to those of the output.
 fn remaining(site: &mut Site<'_>, gone: &[usize], keep: bool) {
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else { return };
@@ -32,7 +35,7 @@ pub(super) fn reduce(site: &mut Site<'_>) -> &'static str {
             (false, _) => axes.iter().map(|&axis| from_front(axis, rank)).collect(),
         };
     let Some(reduced) = reduced else { return why };
-    if site.node().op_type == "ReduceSum" {
+    if SUMS.contains(&site.node().op_type.as_str()) {
         reduced.iter().for_each(|&axis| site.free(Axis::new(x, axis)));
     }
     remaining(site, &reduced, site.node().int("keepdims").unwrap_or(1) != 0);
@@ -58,7 +61,7 @@ pub(super) fn along_axis(site: &mut Site<'_>) -> &'static str {
             axis.and_then(|axis| from_front(axis.as_i64()?, rank))
         }
         // Before opset 13, Softmax flattens the axes from `axis` on into one.
-        _ if node.op_type != "LpNormalization" && site.graph.opset() < 13 => {
+        _ if node.int("opset").unwrap_or(site.graph.opset()) < 13 => {
             let Some(first) = site.axis(1, rank) else { return COMBINES };
             remaining(site, &(first..rank).collect::<Vec<_>>(), true);
             return COMBINES;

@@ -4,7 +4,8 @@ use crate::prune::elements::Axis;
 use crate::prune::relations::Map;
 use lapidary_ir::{Graph, NodeId};
 
-/// y\[i\] = x\[start + i\] along each sliced axis; the bounds are written anew.
+/// y\[i\] = x\[start + i · step\] along each sliced axis; the bounds are written anew. What is left of
+/// elements at equal distances is not at equal distances: it is gathered, for one axis of channels.
 pub(super) fn slice(site: &mut Site<'_>) -> &'static str {
     let why = "slices with bounds that are computed at run time; run `optimize` first";
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else { return why };
@@ -28,13 +29,22 @@ pub(super) fn slice(site: &mut Site<'_>) -> &'static str {
     for axis in (0..rank).filter(|axis| !axes.contains(&Some(*axis))) {
         site.tie(Axis::new(x, axis), Axis::new(y, axis));
     }
+    let mut picked = false;
     for (entry, axis) in axes.iter().enumerate() {
         let Some(axis) = *axis else { return why };
         let (inner, outer) = (Axis::new(x, axis), Axis::new(y, axis));
         let (Some(extent), Some(len)) = (site.extent(inner), site.extent(outer)) else { continue };
         if steps[entry] != 1 {
-            site.pin(inner, "slices with a step other than 1");
-            site.pin(outer, "slices with a step other than 1");
+            let elements = stepped(starts.values[entry], ends.values[entry], steps[entry], extent);
+            if picked || elements.len() != len || !site.carries(inner) {
+                site.pin(inner, "slices with a step other than 1");
+                site.pin(outer, "slices with a step other than 1");
+                continue;
+            }
+            let pairs = elements.iter().enumerate().map(|(to, &from)| (from, to)).collect();
+            site.tie_by(inner, outer, Map::Pairs(pairs));
+            site.pick(entry, inner, outer, elements);
+            picked = true;
             continue;
         }
         let (start, end) = (clamp(starts.values[entry], extent), clamp(ends.values[entry], extent));
@@ -53,6 +63,22 @@ fn clamp(bound: i64, extent: usize) -> usize {
     let limit = i64::try_from(extent).unwrap_or(i64::MAX);
     let bound = if bound < 0 { bound.saturating_add(limit) } else { bound };
     usize::try_from(bound.clamp(0, limit)).unwrap_or(extent)
+}
+
+/// The elements from `start` on at distances of `step`, before `end`.
+fn stepped(start: i64, end: i64, step: i64, extent: usize) -> Vec<usize> {
+    let limit = i64::try_from(extent).unwrap_or(i64::MAX);
+    if limit == 0 || step == 0 {
+        return Vec::new();
+    }
+    let from_front = |bound: i64| if bound < 0 { bound.saturating_add(limit) } else { bound };
+    // Backwards, the end may be one before the first element.
+    let (low, high) = if step < 0 { (-1, limit - 1) } else { (0, limit) };
+    let (start, end) = (from_front(start).clamp(0, high), from_front(end).clamp(low, high));
+    let before_end = |at: &i64| if step < 0 { *at > end } else { *at < end };
+    let next = |at: &i64| at.checked_add(step);
+    let elements = std::iter::successors(Some(start), next).take_while(before_end);
+    elements.filter_map(|at| usize::try_from(at).ok()).collect()
 }
 
 /// y\[…, i…, …\] = x\[…, indices\[i…\], …\]: constant indices say which elements; others may ask for
@@ -135,4 +161,18 @@ fn entries_read(graph: &Graph, id: NodeId, rank: usize) -> Option<Vec<usize>> {
         return Some((clamp(start, rank)..clamp(end, rank)).collect());
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_go_both_ways() {
+        assert_eq!(stepped(0, i64::MAX, 2, 5), [0, 2, 4]);
+        assert_eq!(stepped(1, -1, 3, 6), [1, 4]);
+        assert_eq!(stepped(-1, i64::MIN, -2, 5), [4, 2, 0]);
+        assert_eq!(stepped(9, 0, -1, 4), [3, 2, 1]);
+        assert_eq!(stepped(0, 4, 2, 0), [0; 0]);
+    }
 }

@@ -12,6 +12,8 @@ pub(super) struct Site<'a> {
     id: NodeId,
     relations: &'a mut Relations,
     mentioned: FxHashSet<Axis>,
+    /// The input slots of the operands, where they are not those of the operator the rule is for.
+    slots: Option<Vec<Option<usize>>>,
 }
 
 /// A list of integers and where its entries stand.
@@ -33,16 +35,21 @@ impl List {
 
 impl<'a> Site<'a> {
     pub(super) fn new(graph: &'a Graph, id: NodeId, relations: &'a mut Relations) -> Self {
-        Self { graph, id, relations, mentioned: FxHashSet::default() }
+        Self { graph, id, relations, mentioned: FxHashSet::default(), slots: None }
     }
 
     pub(super) fn node(&self) -> &'a Node {
         &self.graph[self.id]
     }
 
-    /// Pins every axis of an input or output the rule did not mention, unless its extent is 1.
+    /// Pins every axis of an input or output the rule did not mention, unless its extent is 1; all of
+    /// them when an input has a shape that is not known, as it could have to lose channels too.
     pub(super) fn close(&mut self, why: &'static str) {
         let node = self.node();
+        let unknown = |value: &ValueId| self.graph.value(*value).shape().is_none();
+        if node.inputs().iter().flatten().any(unknown) {
+            self.mentioned.clear();
+        }
         for value in node.inputs().iter().chain(node.outputs()).copied().flatten() {
             let Some(shape) = self.graph.value(value).shape() else {
                 self.relations.pin_value(value, Some(self.id), "has a shape that is not known");
@@ -57,9 +64,36 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The value of input `slot` with its rank, when both are known.
-    pub(super) fn input(&self, slot: usize) -> Option<(ValueId, usize)> {
-        self.ranked(self.node().input(slot)?)
+    /// Whether every axis of a value is mentioned or has extent 1.
+    pub(super) fn is_clear(&self, value: ValueId) -> bool {
+        self.graph.value(value).shape().is_some_and(|shape| {
+            let mut axes = shape.iter().enumerate();
+            axes.all(|(axis, dim)| *dim == 1 || self.mentioned.contains(&Axis::new(value, axis)))
+        })
+    }
+
+    /// From now on operand k is the input in slot `slots[k]`: the node does what another operator
+    /// does, with other things between the operands.
+    pub(super) fn read_as(&mut self, slots: Vec<Option<usize>>) {
+        self.slots = Some(slots);
+    }
+
+    /// The number of operands, those left out included.
+    pub(super) fn operand_count(&self) -> usize {
+        self.slots.as_ref().map_or(self.node().inputs().len(), Vec::len)
+    }
+
+    /// The input slot of an operand.
+    fn slot(&self, operand: usize) -> Option<usize> {
+        match &self.slots {
+            None => Some(operand),
+            Some(slots) => *slots.get(operand)?,
+        }
+    }
+
+    /// The value of an operand with its rank, when both are known.
+    pub(super) fn input(&self, operand: usize) -> Option<(ValueId, usize)> {
+        self.ranked(self.node().input(self.slot(operand)?)?)
     }
 
     /// The value of output `slot` with its rank, when both are known.
@@ -158,6 +192,21 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// A vector rides along the channels of `axis`. One number for all of them is no tie to the
+    /// channels of other nodes that read the same vector, as zero points and biases of zeros are.
+    pub(super) fn ride(&mut self, vector: Axis, axis: Axis) {
+        let shared = self.graph.value(vector.value).uses().len() > 1;
+        let fits = self.extent(vector).is_some() && self.extent(vector) == self.extent(axis);
+        let uniform = |tensor: Arc<Tensor>| tensor.rank() == 1 && is_uniform(&tensor);
+        if shared && fits && self.constant(vector.value).is_some_and(uniform) {
+            self.mentioned.extend([vector, axis]);
+            let (node, value) = (self.id, vector.value);
+            self.relations.rewrites.push(Rewrite::Uniform { node, value, axis });
+        } else {
+            self.tie(vector, axis);
+        }
+    }
+
     /// A weight makes the channels of `output` along `weight`.
     pub(super) fn produce(&mut self, weight: Axis, output: Axis) {
         self.relations.roles.push((weight, Role::Producer, self.id));
@@ -175,17 +224,29 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// A weight shared by all groups makes the channels of `output`, `local` per group.
-    pub(super) fn produce_local(&mut self, weight: Axis, output: Axis, total: usize, local: usize) {
+    /// A weight makes the channels of `output` along `weight`, as `map` says.
+    pub(super) fn produce_by(&mut self, weight: Axis, output: Axis, map: Map) {
         self.relations.roles.push((weight, Role::Producer, self.id));
         self.relations.carried.insert(weight);
-        self.tie_by(weight, output, Map::Digits { total, left: (1, local), right: (1, total) });
+        self.tie_by(weight, output, map);
+    }
+
+    /// A weight shared by all groups makes the channels of `output`, `local` per group.
+    pub(super) fn produce_local(&mut self, weight: Axis, output: Axis, total: usize, local: usize) {
+        let map = Map::Digits { total, left: (1, local), right: (1, total) };
+        self.produce_by(weight, output, map);
     }
 
     /// A weight reads the channels of `input` along `weight`.
     pub(super) fn consume(&mut self, input: Axis, weight: Axis) {
         self.relations.roles.push((weight, Role::Consumer, self.id));
         self.tie(input, weight);
+    }
+
+    /// A weight reads, along this axis, channels it makes itself.
+    pub(super) fn read_back(&mut self, weight: Axis) {
+        self.mentioned.insert(weight);
+        self.relations.roles.push((weight, Role::Consumer, self.id));
     }
 
     /// Each of `blocks` blocks of the axis keeps the same number of elements.
@@ -205,10 +266,17 @@ impl<'a> Site<'a> {
         self.relations.rewrites.push(Rewrite::Indices { node: self.id, axis, gathered });
     }
 
-    /// The weight of this node has group-local columns.
+    /// The elements of `axis` this node slices have to be gathered from now on.
+    pub(super) fn pick(&mut self, entry: usize, axis: Axis, sliced: Axis, elements: Vec<usize>) {
+        let node = self.id;
+        self.relations.rewrites.push(Rewrite::Picked { node, entry, axis, sliced, elements });
+    }
+
+    /// Operand 1 of this node, its weight, has group-local columns.
     pub(super) fn grouped_columns(&mut self, input: Axis, output: Axis, groups: usize) {
         self.relations.rewrites.push(Rewrite::GroupedColumns {
             node: self.id,
+            kernel: self.slot(1).unwrap_or(1),
             input,
             output,
             groups,
@@ -231,6 +299,15 @@ pub(super) fn from_front(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;
     let axis = if axis < 0 { axis + rank } else { axis };
     if (0..rank).contains(&axis) { usize::try_from(axis).ok() } else { None }
+}
+
+/// Whether all elements are the same.
+fn is_uniform(tensor: &Tensor) -> bool {
+    let size = tensor.elem_type().bits().filter(|bits| bits % 8 == 0).map(|bits| bits as usize / 8);
+    let (Some(size @ 1..), Some(bytes)) = (size, tensor.bytes()) else { return false };
+    let mut elements = bytes.chunks(size);
+    let first = elements.next();
+    elements.all(|element| Some(element) == first)
 }
 
 /// The constant a value is computed from, element by element.

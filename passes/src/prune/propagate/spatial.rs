@@ -4,15 +4,34 @@ use crate::prune::elements::Axis;
 
 const WINDOW: &str = "slides a window over the axis";
 
-/// Batch and channels stay.
+/// Batch and channels stay, except where positions are told: those count channels too.
 pub(super) fn pool(site: &mut Site<'_>) -> &'static str {
-    let Some((x, _)) = site.input(0) else { return WINDOW };
+    let Some((x, rank @ 2..)) = site.input(0) else { return WINDOW };
+    let last = site.node().int("channels_last").unwrap_or(0) != 0;
+    let channels = if last { rank - 1 } else { 1 };
+    let told = site.node().output(1).is_some_and(|positions| {
+        let positions = site.graph.value(positions);
+        positions.is_output() || positions.uses().len() != 0
+    });
     for slot in 0..site.node().outputs().len() {
-        if let Some((y, _)) = site.output(slot) {
-            site.tie_all(x, y, 2, &[]);
+        let Some((y, _)) = site.output(slot) else { continue };
+        site.tie(Axis::new(x, 0), Axis::new(y, 0));
+        if told {
+            site.pin(Axis::new(x, channels), "tells positions, which count channels");
+            site.pin(Axis::new(y, channels), "tells positions, which count channels");
+        } else {
+            site.tie(Axis::new(x, channels), Axis::new(y, channels));
         }
     }
     WINDOW
+}
+
+/// Of each region, every channel: y of `[regions, channels, …]`.
+pub(super) fn regions(site: &mut Site<'_>) -> &'static str {
+    if let (Some((x, 4)), Some((y, 4))) = (site.input(0), site.output(0)) {
+        site.tie(Axis::new(x, 1), Axis::new(y, 1));
+    }
+    "pools regions along the axis"
 }
 
 /// An axis scaled by 1 stays; where its size is written, the size is written anew.
