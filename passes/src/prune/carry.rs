@@ -35,8 +35,8 @@ impl Analysis {
     /// may be of the graph of `other` after a `cut`.
     pub(crate) fn counterparts(&self, other: &Self, cut: Option<&ChannelPlan>) -> Vec<Vec<usize>> {
         let mut named: FxHashMap<(&str, usize), Axis> = FxHashMap::default();
-        for (axis, name) in &other.names {
-            named.insert((name, axis.axis), *axis);
+        for axis in other.extents.keys() {
+            named.insert((&other.names[axis], axis.axis), *axis);
         }
         let twin = |axis: &Axis| {
             let twin = *named.get(&(self.names[axis].as_str(), axis.axis))?;
