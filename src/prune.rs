@@ -177,6 +177,9 @@ pub fn prune_plan(
     cut.plan.map_err(Error::Carry)
 }
 
+/// Channels by number of the group.
+type Lists = Vec<(usize, Vec<usize>)>;
+
 /// What is asked for, of the groups of the model in the form in which they have their names.
 struct Request<'a> {
     options: &'a PruneOptions,
@@ -245,7 +248,7 @@ impl<'a> Request<'a> {
     }
 
     /// The channels that go when all of them are listed, of a graph of the model with these groups.
-    fn listed(&self, own: &Analysis) -> Result<Option<Vec<(usize, Vec<usize>)>>, Error> {
+    fn listed(&self, own: &Analysis) -> Result<Option<Lists>, Error> {
         if !self.listed {
             return Ok(None);
         }
@@ -254,7 +257,7 @@ impl<'a> Request<'a> {
         Ok(Some(own.carried(&plan, &self.analysis).map_err(Error::Carry)?))
     }
 
-    fn lists(&self) -> Vec<(usize, Vec<usize>)> {
+    fn lists(&self) -> Lists {
         let list = |(group, limit): (usize, &Limit)| match limit {
             Limit::Removed(channels) => Some((group, channels.clone())),
             _ => None,

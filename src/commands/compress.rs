@@ -11,7 +11,7 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     original.graph.infer();
     let test = options.test.as_deref();
     let (data, test) = options.data.read_with_test(&original, test, "compress")?;
-    let pruning = options.prune.map(|ratio| prune::pass(ratio)).transpose()?;
+    let pruning = options.prune.map(prune::pass).transpose()?;
     let reference = Reference::new(&original, test)?;
     let mut road = Road::new("compress", &original, Some(&reference));
     let mut model = original.clone();
