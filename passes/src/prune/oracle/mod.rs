@@ -66,7 +66,7 @@ fn cuts(source: &str) -> (String, String) {
     model.graph.infer();
     let analysis = Analysis::of(&model.graph);
     let scores: Vec<Vec<f64>> = analysis.groups.iter().map(|group| vec![0.0; group.size]).collect();
-    let selection = Selection { ratio: 0.34, min_channels: 1, round_to: 1 };
+    let selection = Selection { ratio: 0.34, min_channels: 1, round_to: Rounding::To(1) };
     let plan = analysis.plan(&scores, &selection);
     plan.apply(&mut model).unwrap_or_else(|error| panic!("{error}\n{analysis}"));
     let shape = |(value, data): (ValueId, &std::sync::Arc<Tensor>)| {
