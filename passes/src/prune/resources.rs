@@ -178,7 +178,7 @@ fn factors(graph: &Graph, node: &Node) -> Vec<Axis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prune::{ChannelPlan, Selection};
+    use crate::prune::{ChannelPlan, Rounding, Selection};
     use crate::quantize::testing::model;
 
     /// What a ledger says of a plan, and what the pruned model says.
@@ -188,8 +188,7 @@ mod tests {
         let ledger = Ledger::of(&model, &analysis, resource);
         let scores: Vec<Vec<f64>> =
             analysis.groups.iter().map(|group| vec![0.0; group.size]).collect();
-        let selection =
-            Selection { ratio: 0.5, min_channels: 1, round_to: crate::prune::Rounding::To(1) };
+        let selection = Selection { ratio: 0.5, min_channels: 1, round_to: Rounding::To(1) };
         let plan: ChannelPlan = analysis.plan(&scores, &selection);
         let mut extents = analysis.extents.clone();
         for axis in &plan.axes {
