@@ -7,6 +7,7 @@ mod diff;
 mod factorize;
 mod float_steps;
 mod gates;
+mod group_sensitivity;
 mod inspect;
 mod integers;
 mod measure;

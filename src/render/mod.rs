@@ -9,6 +9,7 @@ macro_rules! println {
 mod calibration;
 mod diff;
 mod factorization;
+mod group_sensitivity;
 mod inspect;
 mod layers;
 mod light;
@@ -23,6 +24,7 @@ mod sparsity;
 
 pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
+pub(crate) use group_sensitivity::{GroupSensitivityReport, KeepList, group_sensitivity};
 pub(crate) use inspect::{inspect, text};
 use layers::layers;
 pub(crate) use light::{LightReport, Measured, light};

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 mod allocate;
 mod divergence;
 mod fit;
+mod group_sensitivity;
 mod importance;
 mod least_squares;
 mod moments;
@@ -37,9 +38,14 @@ mod refit;
 mod renormalize;
 mod schedule;
 mod sensitivity;
+mod top_one;
 mod watch;
 mod zeros;
 
+pub use group_sensitivity::{
+    GroupSensitivity, Point, PruningGoal, PruningRecipe, Sensitivities, SensitivityOptions,
+    Shares, sensitivities,
+};
 use network::Network;
 pub use renormalize::{prune_by_way_of, renormalized};
 use schedule::Part;

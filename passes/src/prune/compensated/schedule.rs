@@ -272,7 +272,7 @@ fn check(left: f64, target: &Target) -> Result<(), PruneError> {
 }
 
 /// Channels of a group that may go at most, of `whole` of which `size` are left.
-fn most(options: &Options, limit: &Limit, whole: usize, size: usize) -> usize {
+pub(super) fn most(options: &Options, limit: &Limit, whole: usize, size: usize) -> usize {
     if *limit == Limit::Whole {
         return 0;
     }
@@ -329,7 +329,7 @@ pub(super) fn elements_of(
 }
 
 /// What the steps of every group take off the axes.
-fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec<Elements> {
+pub(super) fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec<Elements> {
     let of_group = |(group, sequence): (&Group, &Sequence)| {
         let of_step = |step: &Vec<usize>| {
             let channels: Vec<usize> = step.iter().map(|&number| group.channels[number]).collect();
