@@ -25,6 +25,7 @@ use lapidary_ir::{Graph, Model};
 use std::collections::BTreeMap;
 
 mod allocate;
+mod blocks;
 mod divergence;
 mod fit;
 mod group_sensitivity;
@@ -42,6 +43,10 @@ mod top_one;
 mod watch;
 mod zeros;
 
+pub use blocks::{
+    Adaptor, Block, BlockChoice, BlockError, DroppedBlock, DroppedBlocks, NoBlock, drop_blocks,
+    residual_blocks,
+};
 pub use group_sensitivity::{
     GroupSensitivity, Point, PruningGoal, PruningRecipe, Sensitivities, SensitivityOptions,
     Shares, sensitivities,
