@@ -13,6 +13,7 @@
 //! # }
 //! ```
 mod bisect;
+mod blocks;
 mod calibrate;
 mod cost;
 mod data;
@@ -33,6 +34,7 @@ mod sensitivity;
 mod sparsify;
 
 pub use bisect::{Guilty, bisect};
+pub use blocks::{drop_blocks, find_blocks};
 pub use calibrate::{calibrate, is_calibration, read_calibration, write_calibration};
 pub use cost::Cost;
 pub use data::{

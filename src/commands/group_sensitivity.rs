@@ -1,7 +1,7 @@
 //! `lapidary sensitivity --prune`
 use super::factorize::share;
 use super::{Data, recipe};
-use crate::render::{self, GroupSensitivityReport, KeepList, Progress};
+use crate::render::{self, GroupSensitivityReport, Progress};
 use clap::Args;
 use lapidary::Error;
 use lapidary::ir::Model;
@@ -98,23 +98,28 @@ pub(super) fn run(
     let show = |what, done, all| progress.show(what, done, all);
     let found = lapidary::group_sensitivities(original, data.as_ref(), &choice, &settings, &show)?;
     drop(progress);
-    let command = match (&options.recipe, &found.recipe) {
-        (Some(file), Some(recipe)) => {
-            let list = KeepList::of(recipe).to_json();
-            lapidary::save_text(&list, file)?;
+    let plan = match found.recipe {
+        Some(Ok(plan)) => Some(plan),
+        Some(Err(error)) if options.recipe.is_some() => return Err(Error::Carry(error)),
+        _ => None,
+    };
+    let command = match (&options.recipe, &plan) {
+        (Some(file), Some(plan)) => {
+            lapidary::write_keep(file, original, &found.base, plan)?;
             let arguments: Vec<String> =
                 std::env::args_os().skip(1).map(|word| word.to_string_lossy().into()).collect();
             Some(recipe::prune(&arguments, path, file))
         }
         _ => None,
     };
-    let report = GroupSensitivityReport::new(
-        &found,
-        &settings.ratios,
-        settings.goal,
-        data.is_some(),
+    let report = GroupSensitivityReport {
+        found: &found.found,
+        plan: plan.as_ref(),
+        ratios: &settings.ratios,
+        goal: settings.goal,
+        on_data: data.is_some(),
         command,
-    );
+    };
     render::group_sensitivity(&report, json);
     Ok(())
 }

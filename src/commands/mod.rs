@@ -1,4 +1,5 @@
 //! One file per verb.
+mod blocks;
 mod calibrate;
 mod compress;
 mod convert;

@@ -1,14 +1,26 @@
 //! What groups of coupled channels lose when a share of them goes.
 use super::{json, percent, table};
-use lapidary::passes::prune::compensated::{
-    GroupSensitivity, PruningGoal, PruningRecipe, Sensitivities, Shares,
-};
+use lapidary::passes::prune::compensated::{GroupSensitivity, PruningGoal, Sensitivities, Shares};
+use lapidary::passes::prune::{ChannelPlan, GroupPlan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What was found out, and what to do about it.
-#[derive(Serialize)]
 pub(crate) struct GroupSensitivityReport<'a> {
+    pub(crate) found: &'a Sensitivities,
+    /// What the recipe removes, of the groups that `prune --plan` shows.
+    pub(crate) plan: Option<&'a ChannelPlan>,
+    pub(crate) ratios: &'a [f64],
+    pub(crate) goal: PruningGoal,
+    /// Whether the samples are not made up.
+    pub(crate) on_data: bool,
+    /// What to run.
+    pub(crate) command: Option<String>,
+}
+
+/// The report as JSON has it.
+#[derive(Serialize)]
+struct Told<'a> {
     samples: usize,
     made_up_samples: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,8 +29,6 @@ pub(crate) struct GroupSensitivityReport<'a> {
     groups: Vec<Group<'a>>,
     /// None if what is asked for is out of reach.
     recipe: Option<Recipe>,
-    #[serde(skip)]
-    goal: PruningGoal,
 }
 
 /// A group of coupled channels.
@@ -77,69 +87,35 @@ struct Ratio {
     ratio: f64,
 }
 
-/// What stays of every group, as a file.
-#[derive(Serialize)]
-pub(crate) struct KeepList<'a> {
-    groups: Vec<Kept<'a>>,
-}
-
-#[derive(Serialize)]
-struct Kept<'a> {
-    name: &'a str,
-    size: usize,
-    ratio: f64,
-    keep: &'a [usize],
-}
-
-impl<'a> KeepList<'a> {
-    pub(crate) fn of(recipe: &'a PruningRecipe) -> Self {
-        let groups = recipe.groups.iter().map(|group| Kept {
-            name: &group.name,
-            size: group.size,
-            ratio: group.ratio(),
-            keep: &group.keep,
-        });
-        Self { groups: groups.collect() }
-    }
-
-    /// The file.
-    pub(crate) fn to_json(&self) -> String {
-        // Names and numbers can always be written.
-        serde_json::to_string(self).unwrap_or_default() + "\n"
-    }
-}
-
 impl<'a> GroupSensitivityReport<'a> {
-    pub(crate) fn new(
-        found: &'a Sensitivities,
-        ratios: &'a [f64],
-        goal: PruningGoal,
-        on_data: bool,
-        command: Option<String>,
-    ) -> Self {
-        let ratio = |group: &lapidary::passes::prune::compensated::Kept| Ratio {
-            name: group.name.clone(),
-            size: group.size,
-            removed: group.size - group.keep.len(),
-            ratio: group.ratio(),
+    fn told(&self) -> Told<'a> {
+        let found = self.found;
+        let losing = |plan: &&'a ChannelPlan| {
+            let groups = plan.groups.iter().filter(|group| !group.removed.is_empty());
+            groups.map(ratio).collect()
         };
         let recipe = found.recipe.as_ref().map(|recipe| Recipe {
-            groups: recipe.groups.iter().map(ratio).collect(),
+            groups: self.plan.as_ref().map(losing).unwrap_or_default(),
             loss: recipe.loss,
             accuracy: recipe.accuracy,
             left: recipe.left.into(),
-            command,
+            command: self.command.clone(),
         });
-        Self {
+        Told {
             samples: found.samples,
-            made_up_samples: !on_data,
+            made_up_samples: !self.on_data,
             accuracy: found.accuracy,
-            ratios,
+            ratios: self.ratios,
             groups: found.groups.iter().map(group).collect(),
             recipe,
-            goal,
         }
     }
+}
+
+fn ratio(group: &GroupPlan) -> Ratio {
+    let removed = group.removed.len();
+    let ratio = removed as f64 / group.size.max(1) as f64;
+    Ratio { name: group.name.clone(), size: group.size, removed, ratio }
 }
 
 fn group(group: &GroupSensitivity) -> Group<'_> {
@@ -161,8 +137,10 @@ fn group(group: &GroupSensitivity) -> Group<'_> {
 
 /// Prints the groups and the recipe.
 pub(crate) fn group_sensitivity(report: &GroupSensitivityReport<'_>, as_json: bool) {
+    let goal = report.goal;
+    let report = report.told();
     if as_json {
-        return json("sensitivity-prune", report);
+        return json("sensitivity-prune", &report);
     }
     let ratios: Vec<String> = report.ratios.iter().map(|&ratio| short(ratio)).collect();
     let header = |first: &[&'static str]| -> Vec<&str> {
@@ -212,16 +190,16 @@ pub(crate) fn group_sensitivity(report: &GroupSensitivityReport<'_>, as_json: bo
     if report.made_up_samples {
         println!("samples were made up; with --data losses are those on real ones");
     }
-    recipe(report);
+    recipe(&report, goal);
 }
 
-fn recipe(report: &GroupSensitivityReport<'_>) {
+fn recipe(report: &Told<'_>, goal: PruningGoal) {
     let Some(recipe) = &report.recipe else {
         println!("the recipe's share is out of reach");
         return;
     };
     let Part { macs, parameters, bytes } = &recipe.left;
-    let what = match report.goal {
+    let what = match goal {
         PruningGoal::Loss(most) => format!("for a loss of at most {most}"),
         PruningGoal::Share(target) => {
             format!("for {} of the {}", percent(target.share), target.resource)

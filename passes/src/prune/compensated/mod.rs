@@ -48,8 +48,8 @@ pub use blocks::{
     residual_blocks,
 };
 pub use group_sensitivity::{
-    GroupSensitivity, Point, PruningGoal, PruningRecipe, Sensitivities, SensitivityOptions,
-    Shares, sensitivities,
+    GroupSensitivity, Point, PruningGoal, PruningRecipe, Sensitivities, SensitivityOptions, Shares,
+    sensitivities,
 };
 use network::Network;
 pub use renormalize::{prune_by_way_of, renormalized};

@@ -198,7 +198,7 @@ fn what_stands_before_a_gap_learns_to_fill_it() {
         assert_eq!(gone, count);
         let (cut, fit) = (dropped.losses[0].1, dropped.losses[1].1);
         assert!(fit < 0.6 * cut, "{:?}", dropped.losses);
-        assert!(dropped.fitted >= 2, "{}", dropped.fitted);
+        assert!(dropped.fitted >= 1, "{}", dropped.fitted);
     }
 }
 
