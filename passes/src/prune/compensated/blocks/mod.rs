@@ -5,7 +5,7 @@
 //! costs least loss for the multiply-accumulates it takes first, and all are measured again. Then the products before
 //! and behind are fitted to what they gave in the original: those before to the results of what is gone.
 use super::network::Network;
-use super::refit::{Changes, Replacement, limits, limits_at, refit_changed};
+use super::refit::{Changes, Replacement, gives, limits, limits_at, refit_changed};
 use super::sensitivity::{Outcome, Trials, Values};
 use super::{FITTED, MEASURED, Progress, PruneError, affordable, macs, spread};
 use crate::macs::node_macs;
@@ -27,7 +27,8 @@ mod tests;
 pub use adaptor::Adaptor;
 pub use find::{Block, NoBlock, residual_blocks};
 
-/// The loss of a linear map of its own next to that of the identity above which it is not worth its multiplications.
+/// The loss of a linear map of its own, in parts of that of the identity, above which it is not worth its
+/// multiplications.
 const WORTH: f64 = 0.5;
 
 /// Which blocks go.
@@ -141,7 +142,13 @@ pub fn drop_blocks(
     let measured_on = spread(&all, affordable(cost, 4 * found.len() * wanted.count(), MEASURED));
     let trials = Trials::new(&network, &measured_on);
     let expected = trials.values(&BTreeSet::new()).map_err(PruneError::from)?;
-    let measure = Measure { original: &original, fitted_on: &fitted_on, trials: &trials, expected };
+    let measure = Measure {
+        network: &network,
+        original: &original,
+        fitted_on: &fitted_on,
+        trials: &trials,
+        expected,
+    };
     let mut current = original.clone();
     let mut gone: Vec<(Block, Adaptor)> = Vec::new();
     let (mut told, mut rest) = (Vec::new(), Vec::new());
@@ -151,7 +158,7 @@ pub fn drop_blocks(
         let mut tried: Vec<Trial> = Vec::new();
         for (index, block) in blocks.into_iter().filter(|block| wanted.takes(block)).enumerate() {
             progress("blocks", round * found.len() + index, wanted.count() * found.len());
-            tried.push(measure.trial(&current, block, loss)?);
+            tried.push(measure.trial(&current, &gone, block, loss)?);
         }
         if tried.is_empty() {
             break;
@@ -193,6 +200,7 @@ pub fn drop_blocks(
 
 /// What is measured with.
 struct Measure<'a> {
+    network: &'a Network<'a>,
     original: &'a Model,
     fitted_on: &'a Batches<'a>,
     trials: &'a Trials<'a>,
@@ -200,8 +208,14 @@ struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    /// Takes a block out of a model whose outputs have lost `before` already.
-    fn trial(&self, current: &Model, block: Block, before: f64) -> Result<Trial, PruneError> {
+    /// Takes a block out of a model whose outputs have lost so much already.
+    fn trial(
+        &self,
+        current: &Model,
+        gone: &[(Block, Adaptor)],
+        block: Block,
+        lost: f64,
+    ) -> Result<Trial, PruneError> {
         let run = |model: &Model| -> Result<f64, PruneError> {
             let Outcome { loss, .. } = self.trials.run(model, &self.expected)?;
             Ok(loss)
@@ -212,21 +226,28 @@ impl Measure<'_> {
         plain.graph.apply(patch).map_err(|error| PruneError::Apply(error.into()))?;
         let identity = run(&plain)?;
         let map = LinearMap::fit(self.original, current, &block, self.fitted_on)?;
-        let (mut model, mut adaptor, mut loss, mut linear) =
-            (plain, Adaptor::Identity, identity, None);
+        let (mut model, mut adaptor, mut linear) = (plain, Adaptor::Identity, None);
         if let Some(map) = map {
             let (mapped, place) = map.place(current, &block)?;
             let found = run(&mapped)?;
             linear = Some(found);
-            // What follows is fitted to make up for an identity too, so a map of its own has to be much better.
-            let most = if place == Adaptor::Own { WORTH } else { 1.0 };
+            // A product before takes a map over as part of its own weights, which are more, for nothing.
+            let filled = before(&self.original.graph, &current.graph, gone, &block)
+                .is_some_and(|given| gives(self.network, given));
+            let most = match place {
+                Adaptor::Own if filled => 0.0,
+                Adaptor::Own => WORTH,
+                _ => 1.0,
+            };
             let shorter = macs(&mapped.graph) < macs(&current.graph);
-            if shorter && found - before < most * (identity - before) {
-                (model, adaptor, loss) = (mapped, place, found);
+            if shorter && found - lost < most * (identity - lost) {
+                (model, adaptor) = (mapped, place);
             }
         }
         let saved = macs(&current.graph) - macs(&model.graph);
-        let price = (loss - before) / saved.max(f64::MIN_POSITIVE);
+        // What can be recovered by a map can be by fitting what is left.
+        let least = linear.map_or(identity, |linear| linear.min(identity));
+        let price = (least - lost) / saved.max(f64::MIN_POSITIVE);
         Ok(Trial { block, model, adaptor, identity, linear, price })
     }
 }
@@ -314,7 +335,7 @@ fn replacements(original: &Graph, current: &Graph, gone: &[(Block, Adaptor)]) ->
         .collect();
     let mut replacements: Vec<Replacement> = Vec::new();
     for (block, adaptor) in gone {
-        if *adaptor == Adaptor::Own || !block.alone {
+        if *adaptor == Adaptor::Own {
             continue;
         }
         let Some(given) = before(original, current, gone, block) else { continue };
@@ -328,13 +349,16 @@ fn replacements(original: &Graph, current: &Graph, gone: &[(Block, Adaptor)]) ->
     replacements
 }
 
-/// What is read in place of a block, before an activation that changes nothing in front of the one behind the block.
+/// What is read in place of a block and for nothing else, before an activation that changes nothing in front of the one behind the block.
 fn before(
     original: &Graph,
     current: &Graph,
     gone: &[(Block, Adaptor)],
     block: &Block,
 ) -> Option<ValueId> {
+    if !block.alone {
+        return None;
+    }
     let next = limits(original, block.output);
     let mut given = present(gone, block.input)?;
     loop {

@@ -106,6 +106,28 @@ fn the_products_behind_take_a_linear_block_over() {
     assert_eq!(model.graph.node_count(), 3);
 }
 
+/// The linear block with another reader of its input.
+fn read_twice(pads: &str) -> Model {
+    let source = LINEAR
+        .replace("float[N,2,4,4] y)", "float[N,2,o,p] y, float[N,4,q,r] z)")
+        .replace("y = Conv(", &format!("z = Neg(s) y = Conv{pads}("))
+        .replace("4,4] x", "6,6] x");
+    network(&source)
+}
+
+#[test]
+fn a_map_stays_where_no_product_takes_it_over() {
+    let original = read_twice("<pads = [1, 1, 1, 1]>");
+    let mut model = original.clone();
+    let samples = samples(&[40, 3, 6, 6]);
+    let dropped = drop(&mut model, &samples, &BlockChoice::Count(1)).expect("there is a block");
+    let block = &dropped.blocks[0];
+    assert_eq!(block.adaptor, Some(Adaptor::Own));
+    assert!(dropped.losses[1].1 < 1e-4 && block.identity > 1e-2, "{dropped:?}");
+    assert!(difference(&original, &model, &samples) < 2e-2);
+    assert_eq!(model.graph.node_count(), 4);
+}
+
 #[test]
 fn maps_are_taken_over_exactly() {
     let original = linear("");
@@ -116,21 +138,12 @@ fn maps_are_taken_over_exactly() {
     let (before, adaptor) = map.place(&original, &blocks[0]).expect("it can be placed");
     assert_eq!(adaptor, Adaptor::Before);
     // Another reader of the input keeps the product before from it, zeros at the edge the one behind.
-    let read = |pads: &str| {
-        let source = LINEAR
-            .replace("float[N,2,4,4] y)", "float[N,2,o,p] y, float[N,4,q,r] z)")
-            .replace("y = Conv(", &format!("z = Neg(s) y = Conv{pads}("));
-        let mut model = network(&source.replace("4,4] x", "6,6] x"));
-        // The same weights in the same order.
-        model.graph.infer();
-        model
-    };
     let samples = samples(&[3, 3, 6, 6]);
-    let twice = read("");
+    let twice = read_twice("");
     let (blocks, _) = residual_blocks(&twice.graph);
     let (behind, adaptor) = map.place(&twice, &blocks[0]).expect("it can be placed");
     assert_eq!(adaptor, Adaptor::Behind);
-    let padded = read("<pads = [1, 1, 1, 1]>");
+    let padded = read_twice("<pads = [1, 1, 1, 1]>");
     let (blocks, _) = residual_blocks(&padded.graph);
     let (own, adaptor) = map.place(&padded, &blocks[0]).expect("it can be placed");
     assert_eq!(adaptor, Adaptor::Own);
