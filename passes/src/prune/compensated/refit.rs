@@ -154,16 +154,6 @@ fn units(network: &Network<'_>, changes: &Changes<'_>, model: &Model, batches: u
     units
 }
 
-/// Whether a product can be fitted such that a value of the original becomes another.
-pub(super) fn gives(network: &Network<'_>, given: ValueId) -> bool {
-    let graph = &network.model.graph;
-    let replacement = Replacement { given, wanted: given };
-    network.products.iter().any(|product| {
-        let target = sum_of_two(network, product).map_or(product.output, |(_, value)| value);
-        way(graph, target, &replacement).is_some()
-    })
-}
-
 /// What a result has to be for `given` to be what is wanted: that itself; or, where `given` is the sum of the result
 /// and a value that stays, the result as it was with the difference.
 fn way(graph: &Graph, result: ValueId, replacement: &Replacement) -> Option<Vec<(ValueId, f32)>> {

@@ -53,10 +53,11 @@ pub fn residual_blocks(graph: &Graph) -> (Vec<Block>, Vec<NoBlock>) {
             Err(why) => others.push(NoBlock { node: node.label(graph).to_owned(), why }),
         }
     }
-    for index in 0..blocks.len() {
-        let same = |other: &Block| other.name == blocks[index].name;
-        if blocks.iter().filter(|other| same(other)).count() > 1 || blocks[index].name.is_empty() {
-            blocks[index].name = graph[blocks[index].sum].label(graph).to_owned();
+    let names: Vec<String> = blocks.iter().map(|block| block.name.clone()).collect();
+    for block in &mut blocks {
+        let same = names.iter().filter(|name| **name == block.name).count();
+        if block.name.is_empty() || same > 1 {
+            block.name = graph[block.sum].label(graph).to_owned();
         }
     }
     (blocks, others)
@@ -177,14 +178,14 @@ fn common(names: &[String]) -> String {
         |other: &String| first.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     let mut length = names.iter().map(same).min().unwrap_or(0);
     let ends = |name: &String, length: usize| {
-        name.len() == length || name[length..].starts_with(['/', '.', '_', ':'])
+        name.len() == length || name[length..].starts_with(['/', '.', ':'])
     };
     while length > 0
         && !(first.is_char_boundary(length) && names.iter().all(|name| ends(name, length)))
     {
         length -= 1;
     }
-    first[..length].trim_end_matches(['/', '.', '_', ':']).to_owned()
+    first[..length].trim_end_matches(['/', '.', ':']).to_owned()
 }
 
 #[cfg(test)]
@@ -296,6 +297,6 @@ mod tests {
             |list: &[&str]| common(&list.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
         assert_eq!(names(&["/l/l.1/conv1/Conv", "/l/l.1/relu/Relu", "/l/l.1/Add"]), "/l/l.1");
         assert_eq!(names(&["block1.a", "block10.b"]), "");
-        assert_eq!(names(&["a", "b"]), "");
+        assert_eq!(names(&["node_conv_1", "node_add_2"]), "");
     }
 }

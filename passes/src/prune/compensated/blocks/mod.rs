@@ -5,7 +5,7 @@
 //! costs least loss for the multiply-accumulates it takes first, and all are measured again. Then the products before
 //! and behind are fitted to what they gave in the original: those before to the results of what is gone.
 use super::network::Network;
-use super::refit::{Changes, Replacement, gives, limits, limits_at, refit_changed};
+use super::refit::{Changes, Replacement, limits, limits_at, refit_changed};
 use super::sensitivity::{Outcome, Trials, Values};
 use super::{FITTED, MEASURED, Progress, PruneError, affordable, macs, spread};
 use crate::macs::node_macs;
@@ -142,13 +142,7 @@ pub fn drop_blocks(
     let measured_on = spread(&all, affordable(cost, 4 * found.len() * wanted.count(), MEASURED));
     let trials = Trials::new(&network, &measured_on);
     let expected = trials.values(&BTreeSet::new()).map_err(PruneError::from)?;
-    let measure = Measure {
-        network: &network,
-        original: &original,
-        fitted_on: &fitted_on,
-        trials: &trials,
-        expected,
-    };
+    let measure = Measure { original: &original, fitted_on: &fitted_on, trials: &trials, expected };
     let mut current = original.clone();
     let mut gone: Vec<(Block, Adaptor)> = Vec::new();
     let (mut told, mut rest) = (Vec::new(), Vec::new());
@@ -158,7 +152,7 @@ pub fn drop_blocks(
         let mut tried: Vec<Trial> = Vec::new();
         for (index, block) in blocks.into_iter().filter(|block| wanted.takes(block)).enumerate() {
             progress("blocks", round * found.len() + index, wanted.count() * found.len());
-            tried.push(measure.trial(&current, &gone, block, loss)?);
+            tried.push(measure.trial(&current, block, loss)?);
         }
         if tried.is_empty() {
             break;
@@ -200,7 +194,6 @@ pub fn drop_blocks(
 
 /// What is measured with.
 struct Measure<'a> {
-    network: &'a Network<'a>,
     original: &'a Model,
     fitted_on: &'a Batches<'a>,
     trials: &'a Trials<'a>,
@@ -209,13 +202,7 @@ struct Measure<'a> {
 
 impl Measure<'_> {
     /// Takes a block out of a model whose outputs have lost so much already.
-    fn trial(
-        &self,
-        current: &Model,
-        gone: &[(Block, Adaptor)],
-        block: Block,
-        lost: f64,
-    ) -> Result<Trial, PruneError> {
+    fn trial(&self, current: &Model, block: Block, lost: f64) -> Result<Trial, PruneError> {
         let run = |model: &Model| -> Result<f64, PruneError> {
             let Outcome { loss, .. } = self.trials.run(model, &self.expected)?;
             Ok(loss)
@@ -231,14 +218,8 @@ impl Measure<'_> {
             let (mapped, place) = map.place(current, &block)?;
             let found = run(&mapped)?;
             linear = Some(found);
-            // A product before takes a map over as part of its own weights, which are more, for nothing.
-            let filled = before(&self.original.graph, &current.graph, gone, &block)
-                .is_some_and(|given| gives(self.network, given));
-            let most = match place {
-                Adaptor::Own if filled => 0.0,
-                Adaptor::Own => WORTH,
-                _ => 1.0,
-            };
+            // Products before and behind are fitted to make up for an identity too.
+            let most = if place == Adaptor::Own { WORTH } else { 1.0 };
             let shorter = macs(&mapped.graph) < macs(&current.graph);
             if shorter && found - lost < most * (identity - lost) {
                 (model, adaptor) = (mapped, place);

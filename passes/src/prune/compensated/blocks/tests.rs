@@ -219,13 +219,13 @@ fn what_stands_before_a_gap_learns_to_fill_it() {
 fn named_blocks_go() {
     let samples = samples(&[16, 3, 6, 6]);
     let mut model = network(RESIDUAL);
-    let names = BlockChoice::Names(vec!["second".to_owned(), "first_add".to_owned()]);
+    let names = BlockChoice::Names(vec!["second_add".to_owned(), "first_add".to_owned()]);
     let dropped = drop(&mut model, &samples, &names).expect("there are such blocks");
     let mut names: Vec<&str> = dropped.blocks.iter().map(|block| block.name.as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["first", "second"]);
+    assert_eq!(names, ["first_add", "second_add"]);
     let left = residual_blocks(&model.graph).0;
-    assert_eq!(left.iter().map(|block| block.name.as_str()).collect::<Vec<_>>(), ["third"]);
+    assert_eq!(left.iter().map(|block| block.name.as_str()).collect::<Vec<_>>(), ["third_add"]);
 }
 
 #[test]
@@ -236,7 +236,8 @@ fn blocks_that_are_not_there_are_refused() {
     assert_eq!(error.to_string(), "4 residual blocks can't go: 3 can");
     let names = BlockChoice::Names(vec!["fourth".to_owned()]);
     let error = drop(&mut model, &samples, &names).expect_err("there are three");
-    let told = "there is no residual block `fourth`; there are: `first`, `second`, `third`";
+    let told =
+        "there is no residual block `fourth`; there are: `first_add`, `second_add`, `third_add`";
     assert_eq!(error.to_string(), told);
     assert_eq!(model.encode(), network(RESIDUAL).encode());
 }
