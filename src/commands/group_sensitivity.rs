@@ -5,10 +5,8 @@ use crate::render::{self, GroupSensitivityReport, Progress};
 use clap::Args;
 use lapidary::Error;
 use lapidary::ir::Model;
-use lapidary::passes::prune::Resource;
-use lapidary::passes::prune::compensated::{
-    Importance, Options, PruningGoal, SensitivityOptions, Target,
-};
+use lapidary::passes::prune::compensated::{Options, PruningGoal, SensitivityOptions};
+use lapidary::passes::prune::{Importance, Ranking, Resource, Target};
 use lapidary::passes::quantize::NodeSelector;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +24,7 @@ pub(crate) struct OfChannels {
     /// Do not let products that read fewer channels make up for it.
     #[arg(long, requires = "prune")]
     no_compensation: bool,
-    /// Which channels of a group go first: obs, wanda, activation, fpgm, l1, l2, random.
+    /// Which channels of a group go first: obs, wanda, activation, apoz, l1, l2, fpgm, lamp, bn-scale, random.
     #[arg(long, requires = "prune", value_name = "NAME", default_value_t)]
     importance: Importance,
     /// Leave the groups of these nodes out: names, op:TYPE for operators, re:PATTERN for names that match.
@@ -90,7 +88,7 @@ pub(super) fn run(
         goal: options.goal(),
     };
     let choice = Options {
-        importance: options.importance,
+        ranking: Ranking { importance: options.importance, ..Ranking::default() },
         ignore: options.ignore.clone(),
         ..Options::default()
     };

@@ -1,10 +1,9 @@
 //! What every group of coupled channels costs at the outputs when a share of it goes, and what it saves.
 use super::allocate::{Curve, Elements, after, allocate};
 use super::network::Network;
+use super::schedule::{elements, most, scores};
 use super::sensitivity::{Outcome, Trials, curve};
-use super::{
-    FITTED, MEASURED, Options, Progress, PruneError, Target, affordable, elements, macs, spread,
-};
+use super::{FITTED, MEASURED, Options, Progress, PruneError, Target, affordable, macs, spread};
 use crate::macs::node_macs;
 use crate::prune::analysis::{Analysis, Group};
 use crate::prune::plan::ChannelPlan;
@@ -14,7 +13,6 @@ use crate::prune::sequence::Sequence;
 use crate::samples::batches::Batches;
 use lapidary_exec::Inputs;
 use lapidary_ir::Model;
-use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 /// Halvings of the share that is looked for when a loss is given.
@@ -152,15 +150,16 @@ pub fn sensitivities(
     let products = model.graph.nodes().filter(|(_, node)| node_macs(&model.graph, node).is_some());
     let fitted_on = spread(&all, affordable(cost, products.count(), FITTED));
     let network = Network::new(model, &analysis, &fitted_on, progress)?;
+    let limits = options.all_limits(&model.graph, &analysis);
+    let known = options.scores.as_ref();
+    let scores = scores(&network, &fitted_on, &options.ranking, &limits, known, progress)?;
     let sequence = |(index, group): (usize, &Group)| {
-        let most = options.most(&model.graph, group);
-        if most == 0 || group.removable.is_empty() {
-            return Sequence::default();
-        }
-        let scores = network.scores(index, options.importance);
-        options.sequence(&analysis, group, &scores, most)
+        let most = most(options, &limits[index], group.size, group.size);
+        let scores = scores[index].as_ref().filter(|_| most > 0 && !group.removable.is_empty());
+        let sequence = |scores: &Vec<f64>| options.sequence(&analysis, group, scores, most);
+        scores.map_or_else(Sequence::default, sequence)
     };
-    let sequences: Vec<Sequence> = analysis.groups.par_iter().enumerate().map(sequence).collect();
+    let sequences: Vec<Sequence> = analysis.groups.iter().enumerate().map(sequence).collect();
     let trials_each = settings.ratios.len();
     let steps = sequences.iter().filter(|sequence| !sequence.steps.is_empty()).count();
     let count = affordable(cost, steps * trials_each, MEASURED).min(all.count());
