@@ -1,6 +1,8 @@
 //! The command line.
+mod blocks;
 mod prune;
 
+pub(crate) use blocks::BlockArgs;
 pub(crate) use prune::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce};
 
 use crate::commands::{Convert, Data, Factorize, Float, Light, Search, Sensitivity, Sparsify};

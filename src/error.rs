@@ -4,7 +4,7 @@ use lapidary_exec::ExecError;
 use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
 use lapidary_passes::convert::ConvertError;
-use lapidary_passes::prune::compensated::PruneError;
+use lapidary_passes::prune::compensated::{BlockError, PruneError};
 use lapidary_passes::prune::{CarryError, KeepError};
 use lapidary_passes::quantize::{CalibrationFileError, MergeError, OtherModel};
 use lapidary_proto::{ReadError, WriteError};
@@ -97,6 +97,13 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(code(LP0204), help("`lapidary prune MODEL --plan` shows which channels can go"))]
     Prune(PruneError),
+    /// Residual blocks can't go.
+    #[error(transparent)]
+    #[diagnostic(
+        code(LP0207),
+        help("`lapidary prune MODEL --plan --blocks 1` shows the blocks there are")
+    )]
+    Blocks(BlockError),
     /// The channels that are to stay are not those of the model.
     #[error(transparent)]
     #[diagnostic(
@@ -247,7 +254,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Gate { .. } | Self::Pass(_) | Self::Prune(_) => 1,
+            Self::Gate { .. } | Self::Pass(_) | Self::Prune(_) | Self::Blocks(_) => 1,
             Self::Convert(ConvertError::Lower { .. } | ConvertError::Unknown { .. }) => 2,
             Self::Usage { .. } | Self::FixDims(_) | Self::Misfit { .. } => 2,
             Self::Read { source: ReadError::Open(_), .. }

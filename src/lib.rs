@@ -13,6 +13,7 @@
 //! # }
 //! ```
 mod bisect;
+mod blocks;
 mod calibrate;
 mod cost;
 mod data;
@@ -21,6 +22,7 @@ mod error;
 mod evaluate;
 mod factorize;
 mod file;
+mod group_sensitivity;
 mod keep;
 mod layers;
 mod light;
@@ -32,6 +34,7 @@ mod sensitivity;
 mod sparsify;
 
 pub use bisect::{Guilty, bisect};
+pub use blocks::{drop_blocks, find_blocks};
 pub use calibrate::{calibrate, is_calibration, read_calibration, write_calibration};
 pub use cost::Cost;
 pub use data::{
@@ -43,6 +46,7 @@ pub use error::Error;
 pub use evaluate::{Evaluation, OutputError, Reference};
 pub use factorize::factorize;
 pub use file::{Opened, open, save, save_text};
+pub use group_sensitivity::{GroupSensitivities, group_sensitivities};
 pub use keep::{read_keep, write_keep};
 pub use lapidary_exec as exec;
 pub use lapidary_ir as ir;

@@ -413,7 +413,8 @@ fn demand<'a>(
     }
 }
 
-fn read(data: &Dataset) -> Result<Inputs, Error> {
+/// The first samples, stacked.
+pub(crate) fn read(data: &Dataset) -> Result<Inputs, Error> {
     data.take(SAMPLES).stacked().map_err(|source| Error::data(data.path(), source))
 }
 
@@ -457,6 +458,13 @@ fn fault(error: PruneError, given: f64) -> Error {
             resource,
             least: least / given,
         }),
+        error => executed(error),
+    }
+}
+
+/// An error of something that runs the model.
+pub(crate) fn executed(error: PruneError) -> Error {
+    match error {
         PruneError::Execute(source) => Error::Execute {
             what: "model",
             source,

@@ -1,5 +1,5 @@
 //! The arguments of `lapidary prune`.
-use super::{Gates, Input};
+use super::{BlockArgs, Gates, Input};
 use crate::commands::Data;
 use clap::{Args, ValueEnum};
 use lapidary::passes::prune::{Importance, Rounding};
@@ -19,6 +19,8 @@ pub(crate) struct Prune {
     /// Samples to measure the result on; by default those of --data.
     #[arg(long, value_name = "PATH")]
     pub(crate) test: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) blocks: BlockArgs,
     #[command(flatten)]
     pub(crate) amounts: Amounts,
     #[command(flatten)]

@@ -76,7 +76,7 @@ enum Conv {
 }
 
 /// A number above 0, at most 1.
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|&share| share > 0.0 && share <= 1.0);
     share.ok_or_else(|| format!("`{text}` is no share above 0 and of at most 1"))
 }

@@ -1,4 +1,5 @@
 //! One file per verb.
+mod blocks;
 mod calibrate;
 mod compress;
 mod convert;
@@ -7,6 +8,7 @@ mod diff;
 mod factorize;
 mod float_steps;
 mod gates;
+mod group_sensitivity;
 mod inspect;
 mod integers;
 mod measure;

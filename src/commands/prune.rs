@@ -1,5 +1,5 @@
 //! `lapidary prune`
-use super::open;
+use super::{blocks, open};
 use crate::cli::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce};
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
@@ -13,10 +13,14 @@ use lapidary::{Amount, Dataset, Error, PruneOptions, Reference};
 const RATIO: f64 = 0.3;
 
 pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
-    let settings = settings(options)?;
+    let mut settings = settings(options)?;
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
+    if options.plan && options.blocks.blocks.is_some() {
+        render::block_plan(&lapidary::find_blocks(&original)?, json);
+        return Ok(());
+    }
     if options.plan {
         return plan(options, &settings, &original, json);
     }
@@ -35,13 +39,28 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
         road.step("optimize", &optimized)?;
     }
     let mut model = original.clone();
-    let cut = {
+    let mut channels = true;
+    if let Some(choice) = &options.blocks.blocks {
+        road.blocks(&blocks::drop(&mut model, data.as_ref(), choice)?);
+        road.step("blocks", &model)?;
+        channels = options.amounts.any();
+        if let Amount::Target(target) = settings.amount {
+            let rest = blocks::rest(&target, &original, &model);
+            channels &= rest.is_some();
+            settings.amount = Amount::Target(rest.unwrap_or(target));
+        }
+    }
+    let cut = if channels {
         let progress = Progress::steps();
         let show = |what, done, all| progress.show(what, done, all);
-        lapidary::prune_by(&mut model, data.as_ref(), &settings, &show)?
+        Some(lapidary::prune_by(&mut model, data.as_ref(), &settings, &show)?)
+    } else {
+        None
     };
-    road.passes(&cut.records);
-    road.pruned(&cut, settings.amount, data.is_some());
+    if let Some(cut) = &cut {
+        road.passes(&cut.records);
+        road.pruned(cut, settings.amount, data.is_some());
+    }
     let evaluation = road.step("prune", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
         options.gates.check(reference, evaluation)?;
@@ -49,7 +68,7 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     if let Some(output) = &options.output {
         lapidary::save(&model, output)?;
     }
-    if let Some(path) = &options.write_keep {
+    if let (Some(path), Some(cut)) = (&options.write_keep, &cut) {
         let plan = cut.plan.as_ref().map_err(|error| Error::Carry(error.clone()))?;
         lapidary::write_keep(path, &original, &cut.base, plan)?;
     }
@@ -98,6 +117,10 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
     if options.plan && !amounts.any() && !given.is_empty() {
         let help = "say how much goes, for example with --ratio 0.5";
         return Err(idle("--plan shows the groups, and nothing goes", help));
+    }
+    if options.blocks.blocks.is_some() && !amounts.any() && !given.is_empty() {
+        let help = "say how many channels go as well, for example with --macs 0.5";
+        return Err(idle("--blocks removes blocks, and no channels go", help));
     }
     let listed = amounts.keep.is_some() && !amounts.of_all() && amounts.layer_ratio.is_empty();
     if listed && !given.is_empty() {

@@ -28,6 +28,43 @@ pub(super) fn quantize(arguments: &[String], model: &Path, float: &[String]) -> 
     words.join(" ")
 }
 
+/// Options of `lapidary sensitivity --prune` that `lapidary prune` does not have, or that a list of channels settles;
+/// with a value, and without.
+const OF_CHANNELS: [&str; 8] = [
+    "--ratios",
+    "--importance",
+    "--ignore",
+    "--macs",
+    "--parameters",
+    "--bytes",
+    "--max-loss",
+    "--recipe",
+];
+const FLAGS: [&str; 3] = ["--prune", "--no-compensation", "--json"];
+
+/// `lapidary prune` with the arguments of `lapidary sensitivity --prune`, and the channels that `list` keeps.
+pub(super) fn prune(arguments: &[String], model: &Path, list: &Path) -> String {
+    let verb = arguments.iter().position(|argument| argument == VERB);
+    let mut words = vec!["lapidary".to_owned()];
+    let mut rest = arguments.iter().enumerate();
+    while let Some((place, argument)) = rest.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if OF_CHANNELS.contains(&name) {
+            if name == argument {
+                rest.next();
+            }
+        } else if Some(place) == verb {
+            words.push("prune".to_owned());
+        } else if !FLAGS.contains(&name) {
+            words.push(quoted(argument));
+        }
+    }
+    let stem = model.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy());
+    let (list, output) = (list.to_string_lossy(), format!("{stem}_pruned.onnx"));
+    words.extend(["--keep".to_owned(), quoted(&list), "-o".to_owned(), quoted(&output)]);
+    words.join(" ")
+}
+
 /// A word as a POSIX shell reads it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
@@ -62,6 +99,16 @@ mod tests {
         let line = "sensitivity|sensitivity|--data|d.npz";
         let found = of(line, &[]);
         assert_eq!(found, "lapidary quantize sensitivity --data d.npz -o net_int8.onnx");
+    }
+
+    #[test]
+    fn a_list_of_channels_settles_what_is_pruned() {
+        let line = "sensitivity|m.onnx|--prune|--data|d.npz|--ratios|0.1,0.5|--macs=0.5|--json|--recipe|r.json";
+        let arguments: Vec<String> = line.split('|').map(str::to_owned).collect();
+        assert_eq!(
+            prune(&arguments, Path::new("m.onnx"), Path::new("r.json")),
+            "lapidary prune m.onnx --data d.npz --keep r.json -o m_pruned.onnx"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! `lapidary sensitivity`
+use super::group_sensitivity::{self, OfChannels};
 use super::quantize::{Source, no_node};
 use super::{Data, open, recipe};
 use crate::cli::{Input, Integers};
@@ -37,11 +38,28 @@ pub(crate) struct Sensitivity {
     /// bends.
     #[arg(long, value_name = "DB")]
     min_sqnr: Option<f64>,
+    /// Measure what groups of coupled channels lose when a share of them goes, instead of what products lose on
+    /// integers. Without --data on made-up samples.
+    #[arg(long, conflicts_with_all = [
+        "accumulated", "min_sqnr", "calib", "method", "no_optimize", "test", "Integers",
+    ])]
+    prune: bool,
+    #[command(flatten)]
+    pub(super) channels: OfChannels,
 }
 
 pub(crate) fn run(options: &Sensitivity, json: bool) -> Result<(), Error> {
     let mut original = open(&options.input)?.model;
     original.graph.infer();
+    if options.prune {
+        return group_sensitivity::run(
+            &original,
+            &options.input.model,
+            &options.data,
+            &options.channels,
+            json,
+        );
+    }
     let test = options.test.as_deref();
     let (source, test) = Source::read(options.calib.as_deref(), &options.data, &original, test)?;
     let Some(test) = test else {

@@ -6,9 +6,11 @@ macro_rules! println {
     ($($argument:tt)*) => { $crate::render::line(format_args!($($argument)*)) };
 }
 
+mod blocks;
 mod calibration;
 mod diff;
 mod factorization;
+mod group_sensitivity;
 mod inspect;
 mod layers;
 mod light;
@@ -21,8 +23,10 @@ mod road;
 mod sensitivity;
 mod sparsity;
 
+pub(crate) use blocks::block_plan;
 pub(crate) use calibration::{calibration, calibration_written};
 pub(crate) use diff::diff;
+pub(crate) use group_sensitivity::{GroupSensitivityReport, group_sensitivity};
 pub(crate) use inspect::{inspect, text};
 use layers::layers;
 pub(crate) use light::{LightReport, Measured, light};

@@ -1,4 +1,5 @@
 //! The reports of the verbs that change or compare models.
+use super::blocks::Blocks;
 use super::factorization::Factors;
 use super::pruning::Pruning;
 use super::quantization::Expected;
@@ -6,6 +7,7 @@ use super::sparsity::Sparsity;
 use super::{Progress, grouped, json, layers, percent, signed, table};
 use lapidary::ir::Model;
 use lapidary::passes::factorize::Factorization;
+use lapidary::passes::prune::compensated::DroppedBlocks;
 use lapidary::passes::quantize::equalize::FloatChange;
 use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::refine::{RefineStep, Refined};
@@ -44,6 +46,8 @@ struct RoadReport {
     unrefined: BTreeMap<&'static str, Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<Searched>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<Blocks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pruning: Option<Pruning>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,6 +211,7 @@ impl<'a> Road<'a> {
             float_changes: Vec::new(),
             refinement: Vec::new(),
             search: None,
+            blocks: None,
             pruning: None,
             factorization: None,
             unrefined: BTreeMap::new(),
@@ -280,6 +285,11 @@ impl<'a> Road<'a> {
     /// Adds what was taken back to floating point for the gates, after so many trials.
     pub(crate) fn search(&mut self, trials: usize, float: Vec<String>) {
         self.report.search = Some(Searched { trials, float });
+    }
+
+    /// Adds the blocks that went.
+    pub(crate) fn blocks(&mut self, dropped: &DroppedBlocks) {
+        self.report.blocks = Some(Blocks::new(dropped));
     }
 
     /// Adds what was pruned.
@@ -359,6 +369,9 @@ pub(crate) fn road(road: &Road, as_json: bool) {
         factorization.print();
     }
     left_alone(&report.passes);
+    if let Some(blocks) = &report.blocks {
+        blocks.print();
+    }
     if let Some(pruning) = &report.pruning {
         pruning.print();
     }

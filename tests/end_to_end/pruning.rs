@@ -304,3 +304,100 @@ fn lists_that_do_not_fit_are_refused() {
         lapidary(arguments.into_iter().chain(option)).fails_with(2, folder.path());
     }
 }
+
+#[test]
+fn residual_blocks_go_and_what_is_left_makes_up_for_them() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let name = "digits_resnet_unfused_op17";
+    let model = fixture(&format!("{name}.onnx"));
+    let run = lapidary(["--json", "prune", model.to_str().unwrap(), "--plan", "--blocks", "1"]);
+    let plan: Value = serde_json::from_str(&run.succeeds().stdout).unwrap();
+    let blocks = plan["blocks"].as_array().unwrap();
+    assert!(!blocks.is_empty(), "{plan}");
+    let data = ["--data", "fixtures/digits_calib.npz", "--samples", "64"];
+    let test = ["--test", "fixtures/digits_test.npz"];
+    let options = [&["--blocks", "1"][..], &data, &test].concat();
+    let run = run_on("prune", name, &out, &options).succeeds();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let (first, last) = (&report["steps"][0], last_step(&report));
+    let share = last["macs"].as_f64().unwrap() / first["macs"].as_f64().unwrap();
+    assert!((report["blocks"]["reached"].as_f64().unwrap() - share).abs() < 1e-12);
+    assert!(share < 1.0 && report["pruning"].is_null());
+    let gone = &report["blocks"]["blocks"][0];
+    assert!(gone["replaced_by"].is_string(), "{gone}");
+    let losses = report["blocks"]["losses"].as_array().unwrap();
+    assert!(losses[1]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
+    let accuracy = |step: &Value| step["accuracy"].as_f64().unwrap();
+    assert!(accuracy(last) > accuracy(first) - 0.05, "{}", accuracy(last));
+    // The same by name, and then channels until the target for both is met.
+    let block = gone["name"].as_str().unwrap();
+    let data = ["--data", "fixtures/digits_calib.npz", "--samples", "16"];
+    let options = [&["--blocks", block, "--macs", "0.5"][..], &data].concat();
+    let run = run_on("prune", name, &out, &options).succeeds();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let share = last_step(&report)["macs"].as_f64().unwrap() / first["macs"].as_f64().unwrap();
+    assert!(share <= 0.5 && share > 0.48, "{share}");
+    assert_eq!(report["blocks"]["blocks"][0]["name"], gone["name"]);
+}
+
+#[test]
+fn blocks_need_samples_and_a_name_that_is_there() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let name = "digits_resnet_unfused_op17";
+    let run = run_on("prune", name, &out, &["--blocks", "1"]);
+    let error = run.fails_with(2, folder.path());
+    assert!(
+        run.stdout.contains("blocks are chosen and made up for on samples"),
+        "{error}{}",
+        run.stdout
+    );
+    let data = ["--data", "fixtures/digits_calib.npz", "--samples", "16"];
+    let run = run_on("prune", name, &out, &[&["--blocks", "nobody"][..], &data].concat());
+    run.fails_with(1, folder.path());
+    assert!(
+        run.stdout.contains("there is no residual block `nobody`; there are"),
+        "{}",
+        run.stdout
+    );
+    run_on("prune", name, &out, &["--blocks", "1", "--no-optimize"]).fails_with(2, folder.path());
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_recipe_of_sensitivities_prunes() {
+    let folder = tempdir().unwrap();
+    let (out, recipe) = (folder.path().join("p.onnx"), folder.path().join("recipe.json"));
+    let name = "digits_resnet_unfused_op17";
+    let model = fixture(&format!("{name}.onnx"));
+    let line = format!(
+        "--json sensitivity {} --prune --data fixtures/digits_calib.npz --samples 64 --ratios 0.3,0.6 --macs 0.6 --recipe {}",
+        model.display(),
+        recipe.display()
+    );
+    let run = lapidary(line.split(' ')).succeeds();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let groups = report["groups"].as_array().unwrap();
+    let total = |group: &Value| -> f64 {
+        let points = group["points"].as_array().unwrap();
+        points.iter().map(|point| point["loss"].as_f64().unwrap()).sum()
+    };
+    assert!(groups.windows(2).all(|pair| total(&pair[0]) >= total(&pair[1])));
+    let free = groups.iter().filter(|group| group["points"].as_array().unwrap().len() == 2);
+    assert!(free.count() >= 2, "{groups:?}");
+    let left = report["recipe"]["left"]["macs"].as_f64().unwrap();
+    assert!(left <= 0.6 && left > 0.5, "{left}");
+    let command = report["recipe"]["command"].as_str().unwrap();
+    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
+    let last = words.len() - 1;
+    words[last] = out.to_str().unwrap();
+    words.push("--json");
+    let run = lapidary(words).succeeds();
+    let pruned: Value = serde_json::from_str(&run.stdout).unwrap();
+    let first = pruned["steps"][0]["macs"].as_f64().unwrap();
+    let share = last_step(&pruned)["macs"].as_f64().unwrap() / first;
+    assert!((share - left).abs() < 0.01, "{share} {left}");
+    let losses = pruned["pruning"]["losses"].as_array().unwrap();
+    assert!(losses[2]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
+}

@@ -26,9 +26,11 @@ use lapidary_ir::{Graph, Model};
 use std::collections::BTreeMap;
 
 mod allocate;
+mod blocks;
 mod budgets;
 mod divergence;
 mod fit;
+mod group_sensitivity;
 mod importance;
 mod least_squares;
 mod moments;
@@ -39,9 +41,18 @@ mod refit;
 mod renormalize;
 mod schedule;
 mod sensitivity;
+mod top_one;
 mod watch;
 mod zeros;
 
+pub use blocks::{
+    Adaptor, Block, BlockChoice, BlockError, DroppedBlock, DroppedBlocks, NoBlock, drop_blocks,
+    residual_blocks,
+};
+pub use group_sensitivity::{
+    GroupSensitivity, Point, PruningGoal, PruningRecipe, Sensitivities, SensitivityOptions, Shares,
+    sensitivities,
+};
 use network::Network;
 pub use renormalize::{prune_by_way_of, renormalized};
 use schedule::Part;

@@ -36,9 +36,7 @@ impl<'a> Network<'a> {
         samples: &Batches<'_>,
         progress: Progress<'_>,
     ) -> Result<Self, PruneError> {
-        let products = Product::of(&model.graph);
-        let moments = vec![None; products.len()];
-        let mut network = Self { model, analysis, products, moments };
+        let mut network = Self::unobserved(model, analysis);
         let sizes: Vec<Option<usize>> =
             network.products.iter().map(|product| network.size_if_read(product)).collect();
         network.moments = sizes.iter().map(|size| size.map(Moments::new)).collect();
@@ -82,6 +80,13 @@ impl<'a> Network<'a> {
         }
         network.moments = sums;
         Ok(network)
+    }
+
+    /// A network of which no moments are known.
+    pub(super) fn unobserved(model: &'a Model, analysis: &'a Analysis) -> Self {
+        let products = Product::of(&model.graph);
+        let moments = vec![None; products.len()];
+        Self { model, analysis, products, moments }
     }
 
     /// K, for a dense product that reads channels that can go.

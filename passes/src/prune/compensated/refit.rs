@@ -13,7 +13,7 @@ use lapidary_exec::Observation;
 use lapidary_ir::{Graph, Model, NodeId, Patch, ValueId};
 use ndarray::{Array1, Array2, Axis, concatenate, s};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
 
 /// Bytes of targets that are kept at once, unless one unit needs more.
@@ -22,13 +22,30 @@ const MOST_BYTES: usize = 768 << 20;
 /// Products that are fitted as one.
 struct Unit {
     products: Vec<Product>,
-    /// What they give together.
-    target: ValueId,
+    /// What they give together: a sum of values of the original, each with its sign.
+    target: Vec<(ValueId, f32)>,
     /// The limits of the activation behind it.
     limits: Option<(f32, f32)>,
     /// The channels of the original that are left.
     channels: Vec<usize>,
     quota: usize,
+}
+
+/// What products before something that is gone are to give in its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replacement {
+    /// The value that is read now.
+    pub(super) given: ValueId,
+    /// The value of the original that was read.
+    pub(super) wanted: ValueId,
+}
+
+/// What of the original is different in a model.
+pub(super) struct Changes<'a> {
+    pub(super) plan: &'a ChannelPlan,
+    /// The nodes that compute something else, of both.
+    pub(super) affected: &'a FxHashSet<NodeId>,
+    pub(super) replacements: &'a [Replacement],
 }
 
 /// Fits the products of `model`, which is the network with the plan carried out. Returns how many were.
@@ -39,8 +56,21 @@ pub(super) fn refit(
     samples: &Batches<'_>,
     progress: Progress<'_>,
 ) -> Result<usize, PruneError> {
+    let affected = network.affected(plan);
+    let changes = Changes { plan, affected: &affected, replacements: &[] };
+    refit_changed(network, &changes, model, samples, progress)
+}
+
+/// Fits the products of `model`, which is the network with some changes. Returns how many were.
+pub(super) fn refit_changed(
+    network: &Network<'_>,
+    changes: &Changes<'_>,
+    model: &mut Model,
+    samples: &Batches<'_>,
+    progress: Progress<'_>,
+) -> Result<usize, PruneError> {
     let spans: Vec<(usize, Range<usize>)> = samples.spans().enumerate().collect();
-    let units = units(network, plan, model, spans.len());
+    let units = units(network, changes, model, spans.len());
     let mut fitted = 0;
     let mut start = 0;
     while start < units.len() {
@@ -65,14 +95,16 @@ pub(super) fn refit(
     Ok(fitted)
 }
 
-/// What is fitted, in topological order: the products that read anything that changed.
-fn units(network: &Network<'_>, plan: &ChannelPlan, model: &Model, batches: usize) -> Vec<Unit> {
+/// What is fitted, in topological order: the products that read anything that changed, and those that replace
+/// something.
+fn units(network: &Network<'_>, changes: &Changes<'_>, model: &Model, batches: usize) -> Vec<Unit> {
     let graph = &network.model.graph;
-    let affected = network.affected(plan);
+    let Changes { plan, affected, replacements } = *changes;
     let changed = |value: ValueId| graph.producer(value).is_some_and(|id| affected.contains(&id));
     let present: FxHashMap<NodeId, Product> =
         Product::of(&model.graph).into_iter().map(|product| (product.node, product)).collect();
     let mut units: Vec<Unit> = Vec::new();
+    let mut replacing: FxHashSet<NodeId> = FxHashSet::default();
     let mut first_of: FxHashMap<NodeId, usize> = FxHashMap::default();
     for product in &network.products {
         let Some(own) = present.get(&product.node) else { continue };
@@ -83,14 +115,20 @@ fn units(network: &Network<'_>, plan: &ChannelPlan, model: &Model, batches: usiz
             units[unit].products.push(own.clone());
             continue;
         }
-        if !changed(product.input) && sum.is_none() {
+        let target = sum.map_or(product.output, |(_, value)| value);
+        let replaced = replacements.iter().find_map(|replacement| {
+            let way = way(graph, target, replacement)?;
+            replacing.insert(product.node);
+            Some(way)
+        });
+        if !changed(product.input) && sum.is_none() && replaced.is_none() {
             continue;
         }
         let Some(outputs) = product.outputs(graph) else { continue };
         let kept = product.output_axis(graph).and_then(|axis| plan.kept(axis));
         let channels = kept.map_or_else(|| (0..outputs).collect(), <[_]>::to_vec);
-        let target = sum.map_or(product.output, |(_, value)| value);
-        let limits = limits(graph, target);
+        let target = replaced.unwrap_or_else(|| vec![(target, 1.0)]);
+        let limits = if let [(target, _)] = *target { limits(graph, target) } else { None };
         if let Some((id, _)) = sum {
             first_of.insert(id, units.len());
         }
@@ -102,7 +140,10 @@ fn units(network: &Network<'_>, plan: &ChannelPlan, model: &Model, batches: usiz
         network.products.iter().position(|product| Some(product.node) == last)
     };
     units.sort_by_key(place);
-    units.retain(|unit| unit.products.iter().any(|product| changed(product.input)));
+    units.retain(|unit| {
+        let fits = |product: &Product| changed(product.input) || replacing.contains(&product.node);
+        unit.products.iter().any(fits)
+    });
     for unit in &mut units {
         let sizes = unit.products.iter().filter_map(|product| {
             let rows = product.rows(&model.graph)?;
@@ -111,6 +152,20 @@ fn units(network: &Network<'_>, plan: &ChannelPlan, model: &Model, batches: usiz
         unit.quota = quota(sizes.sum(), batches);
     }
     units
+}
+
+/// What a result has to be for `given` to be what is wanted: that itself; or, where `given` is the sum of the result
+/// and a value that stays, the result as it was with the difference.
+fn way(graph: &Graph, result: ValueId, replacement: &Replacement) -> Option<Vec<(ValueId, f32)>> {
+    let Replacement { given, wanted } = *replacement;
+    if result == given {
+        return Some(vec![(wanted, 1.0)]);
+    }
+    let sum = &graph[graph.producer(given)?];
+    let is_part = sum.is("Add") && sum.inputs().contains(&Some(result));
+    let same = graph.value(result).shape() == graph.value(given).shape();
+    (is_part && same && graph.only_use(result).is_some())
+        .then(|| vec![(result, 1.0), (wanted, 1.0), (given, -1.0)])
 }
 
 /// The addition of a dense product's result and that of another one, if both are used for nothing else.
@@ -130,8 +185,12 @@ fn sum_of_two(network: &Network<'_>, product: &Product) -> Option<(NodeId, Value
 }
 
 /// The limits of the Relu or Clip that is all a value is used for.
-fn limits(graph: &Graph, value: ValueId) -> Option<(f32, f32)> {
-    let id = graph.only_use(value)?.node;
+pub(super) fn limits(graph: &Graph, value: ValueId) -> Option<(f32, f32)> {
+    limits_at(graph, graph.only_use(value)?.node)
+}
+
+/// The limits of a Relu or Clip.
+pub(super) fn limits_at(graph: &Graph, id: NodeId) -> Option<(f32, f32)> {
     let node = &graph[id];
     match node.op_type.as_str() {
         "Relu" if node.is_standard() => Some((0.0, f32::INFINITY)),
@@ -154,17 +213,44 @@ fn targets(
     spans: &[(usize, Range<usize>)],
 ) -> Result<Vec<Option<Array2<f32>>>, PruneError> {
     let graph = &model.graph;
-    let values: Vec<ValueId> = units.iter().map(|unit| unit.target).collect();
-    let show = |rows: &mut Vec<Option<Array2<f32>>>, batch: usize, shown: &Observation<'_>| {
+    let mut values: Vec<ValueId> =
+        units.iter().flat_map(|unit| &unit.target).map(|&(value, _)| value).collect();
+    values.sort_unstable();
+    values.dedup();
+    let show = |rows: &mut Vec<Option<Shown>>, batch: usize, shown: &Observation<'_>| {
         for (rows, unit) in rows.iter_mut().zip(units) {
-            if graph.value(unit.target).name() == shown.name {
-                *rows = results(unit.products[0].form, &unit.channels, shown, unit.quota, batch);
+            let own = unit.target.iter();
+            let own = own.filter(|(value, _)| graph.value(*value).name() == shown.name);
+            for (_, sign) in own {
+                let form = unit.products[0].form;
+                let Some(found) = results(form, &unit.channels, shown, unit.quota, batch) else {
+                    continue;
+                };
+                match rows {
+                    Some((sum, _)) if sum.dim() != found.dim() => {}
+                    Some((sum, parts)) => {
+                        sum.scaled_add(*sign, &found);
+                        *parts += 1;
+                    }
+                    None => *rows = Some((found * *sign, 1)),
+                }
             }
         }
     };
     let shown = watch(model, samples, spans, &values, show, || vec![None; units.len()])?;
-    Ok((0..units.len()).map(|unit| stacked(shown.iter().map(|rows| rows[unit].as_ref()))).collect())
+    let of_unit = |index: usize| {
+        let complete =
+            |(sum, parts): &'_ Shown| (*parts == units[index].target.len()).then_some(sum.clone());
+        let parts: Option<Vec<Array2<f32>>> =
+            shown.iter().map(|rows| rows[index].as_ref().and_then(complete)).collect();
+        let parts = parts?;
+        stacked(parts.iter().map(Some))
+    };
+    Ok((0..units.len()).map(of_unit).collect())
 }
+
+/// Rows of a sum, and how many values were added.
+type Shown = (Array2<f32>, usize);
 
 /// What the products of a unit multiply at the same positions, side by side.
 fn inputs(

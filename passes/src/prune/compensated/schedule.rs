@@ -12,7 +12,7 @@ use crate::prune::analysis::{Analysis, Group};
 use crate::prune::carry::{carry_limits, carry_scores};
 use crate::prune::importance::weight_scores;
 use crate::prune::plan::{ChannelPlan, PlanError};
-use crate::prune::ranking::Importance;
+use crate::prune::ranking::{Importance, Ranking};
 use crate::prune::resources::{Ledger, Resource};
 use crate::prune::select;
 use crate::prune::sequence::Sequence;
@@ -151,23 +151,8 @@ impl Part<'_> {
         state: &State,
         progress: Progress<'_>,
     ) -> Result<Vec<Option<Vec<f64>>>, PruneError> {
-        let (analysis, ranking) = (network.analysis, &self.options.ranking);
-        if !ranking.importance.needs_samples() {
-            return match &state.scores {
-                Some(scores) => Ok(scores.clone()),
-                None => Ok(weight_scores(&network.model.graph, analysis, ranking, None)?),
-            };
-        }
-        progress("order", 0, analysis.groups.len());
-        let live = match ranking.importance {
-            Importance::Apoz => network.live_shares(all)?,
-            _ => Live::new(),
-        };
-        let score = |(index, group): (usize, &Group)| {
-            let fixed = group.removable.is_empty() || state.limits[index] == Limit::Whole;
-            if fixed { vec![0.0; group.size] } else { network.scores(index, ranking, &live) }
-        };
-        Ok(analysis.groups.par_iter().enumerate().map(score).map(Some).collect())
+        let known = state.scores.as_ref();
+        scores(network, all, &self.options.ranking, &state.limits, known, progress)
     }
 
     /// By ranking channels alone.
@@ -241,6 +226,34 @@ impl Part<'_> {
     }
 }
 
+/// How important every channel is, by group and number, as far as it is known.
+pub(super) fn scores(
+    network: &Network<'_>,
+    all: &Batches<'_>,
+    ranking: &Ranking,
+    limits: &[Limit],
+    known: Option<&Vec<Option<Vec<f64>>>>,
+    progress: Progress<'_>,
+) -> Result<Vec<Option<Vec<f64>>>, PruneError> {
+    let analysis = network.analysis;
+    if !ranking.importance.needs_samples() {
+        return match known {
+            Some(scores) => Ok(scores.clone()),
+            None => Ok(weight_scores(&network.model.graph, analysis, ranking, None)?),
+        };
+    }
+    progress("order", 0, analysis.groups.len());
+    let live = match ranking.importance {
+        Importance::Apoz => network.live_shares(all)?,
+        _ => Live::new(),
+    };
+    let score = |(index, group): (usize, &Group)| {
+        let fixed = group.removable.is_empty() || limits[index] == Limit::Whole;
+        if fixed { vec![0.0; group.size] } else { network.scores(index, ranking, &live) }
+    };
+    Ok(analysis.groups.par_iter().enumerate().map(score).map(Some).collect())
+}
+
 /// Whether a target can be met at all.
 pub(super) fn reachable(
     analysis: &Analysis,
@@ -272,7 +285,7 @@ fn check(left: f64, target: &Target) -> Result<(), PruneError> {
 }
 
 /// Channels of a group that may go at most, of `whole` of which `size` are left.
-fn most(options: &Options, limit: &Limit, whole: usize, size: usize) -> usize {
+pub(super) fn most(options: &Options, limit: &Limit, whole: usize, size: usize) -> usize {
     if *limit == Limit::Whole {
         return 0;
     }
@@ -329,7 +342,11 @@ pub(super) fn elements_of(
 }
 
 /// What the steps of every group take off the axes.
-fn elements(analysis: &Analysis, ledger: &Ledger, sequences: &[Sequence]) -> Vec<Elements> {
+pub(super) fn elements(
+    analysis: &Analysis,
+    ledger: &Ledger,
+    sequences: &[Sequence],
+) -> Vec<Elements> {
     let of_group = |(group, sequence): (&Group, &Sequence)| {
         let of_step = |step: &Vec<usize>| {
             let channels: Vec<usize> = step.iter().map(|&number| group.channels[number]).collect();

@@ -2,6 +2,7 @@
 use super::allocate::Curve;
 use super::divergence::Divergence;
 use super::network::Network;
+use super::top_one::Hits;
 use super::watch::{needed, watch};
 use super::{Progress, PruneError};
 use crate::macs::{product, sample_shape};
@@ -26,10 +27,21 @@ pub(super) struct Trials<'a> {
     network: &'a Network<'a>,
     samples: &'a Batches<'a>,
     spans: Vec<(usize, Range<usize>)>,
+    /// The classes of the samples, if they are known.
+    labels: Option<Vec<i64>>,
+}
+
+/// How far outputs are from those of the original.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Outcome {
+    /// The divergence.
+    pub(super) loss: f64,
+    /// The share of samples whose label is the largest output; only with labels.
+    pub(super) accuracy: Option<f64>,
 }
 
 /// Values of one batch, by name.
-type Values = BTreeMap<String, Tensor>;
+pub(super) type Values = BTreeMap<String, Tensor>;
 
 impl<'a> Trials<'a> {
     pub(super) fn new(network: &'a Network<'a>, samples: &'a Batches<'a>) -> Self {
@@ -39,7 +51,12 @@ impl<'a> Trials<'a> {
         if spans.len() > 1 {
             spans.retain(|(_, span)| span.len() == first);
         }
-        Self { network, samples, spans }
+        Self { network, samples, spans, labels: None }
+    }
+
+    /// Also counts samples whose label is the largest output; a label for each sample.
+    pub(super) fn with_labels(self, labels: Option<Vec<i64>>) -> Self {
+        Self { labels, ..self }
     }
 
     /// For every group, the loss after some numbers of steps.
@@ -48,15 +65,30 @@ impl<'a> Trials<'a> {
         sequences: &[Sequence],
         progress: Progress<'_>,
     ) -> Result<Vec<Curve>, PruneError> {
-        let mut curves = vec![Curve::default(); sequences.len()];
-        let mut trials: Vec<(usize, usize)> = Vec::new();
-        for (group, sequence) in sequences.iter().enumerate() {
+        let counts = |sequence: &Sequence| {
             let steps = sequence.steps.len();
             let shares = SHARES.map(|share| (share * steps as f64).round() as usize);
-            let counts: BTreeSet<usize> = shares.into_iter().chain([steps]).collect();
-            trials
-                .extend(counts.into_iter().filter(|&count| count > 0).map(|count| (group, count)));
-        }
+            shares.into_iter().chain([steps]).collect()
+        };
+        let counts: Vec<BTreeSet<usize>> = sequences.iter().map(counts).collect();
+        let measured = self.measure(sequences, &counts, true, progress)?;
+        Ok(measured.iter().map(|points| curve(points)).collect())
+    }
+
+    /// For every group, what comes out after the given numbers of its steps, ascending; no steps are left out.
+    pub(super) fn measure(
+        &self,
+        sequences: &[Sequence],
+        counts: &[BTreeSet<usize>],
+        compensated: bool,
+        progress: Progress<'_>,
+    ) -> Result<Vec<Vec<(usize, Outcome)>>, PruneError> {
+        let mut found = vec![Vec::new(); sequences.len()];
+        let of_group = |(group, counts): (usize, &BTreeSet<usize>)| {
+            let some = counts.iter().filter(|&&count| count > 0);
+            some.map(|&count| (group, count)).collect::<Vec<_>>()
+        };
+        let trials: Vec<(usize, usize)> = counts.iter().enumerate().flat_map(of_group).collect();
         let done = AtomicUsize::new(0);
         for part in self.parts(sequences)? {
             let values = self.values(&part.kept)?;
@@ -64,33 +96,55 @@ impl<'a> Trials<'a> {
                 trials.iter().copied().filter(|(group, _)| part.groups.contains(group)).collect();
             let run = |&(group, steps): &(usize, usize)| {
                 let lists = [(group, sequences[group].first(steps))];
-                let loss = self.loss_of(&lists, &values)?;
+                let outcome = self.outcome_of(&lists, compensated, &values)?;
                 progress("sensitivity", done.fetch_add(1, Ordering::Relaxed) + 1, trials.len());
-                Ok::<_, PruneError>((group, steps, loss))
+                Ok::<_, PruneError>((group, steps, outcome))
             };
-            let losses: Vec<_> = own.par_iter().map(run).collect::<Result<_, _>>()?;
-            for (group, steps, loss) in losses {
-                curves[group].push(steps, loss);
+            let outcomes: Vec<_> = own.par_iter().map(run).collect::<Result<_, _>>()?;
+            for (group, steps, outcome) in outcomes {
+                found[group].push((steps, outcome));
             }
         }
-        Ok(curves)
+        Ok(found)
     }
 
-    /// The loss when channels go and their readers make up for it from their moments alone.
-    fn loss_of(&self, lists: &[(usize, Vec<usize>)], values: &[Values]) -> Result<f64, PruneError> {
+    /// What comes out when channels go and, if wanted, their readers make up for it from their moments alone.
+    fn outcome_of(
+        &self,
+        lists: &[(usize, Vec<usize>)],
+        compensated: bool,
+        values: &[Values],
+    ) -> Result<Outcome, PruneError> {
         let (mut model, plan) = self.network.cut(lists)?;
-        self.network.compensate(&mut model, &plan)?;
-        let affected = self.network.affected(&plan);
-        let suffix = self.suffix(&model, &affected);
-        Ok(self.run(&suffix, values)?)
+        if compensated {
+            self.network.compensate(&mut model, &plan)?;
+        }
+        Ok(self.behind(&model, &self.network.affected(&plan), values)?)
+    }
+
+    /// What comes out of a model that differs from the original in the affected nodes alone, from values of
+    /// the original.
+    pub(super) fn behind(
+        &self,
+        model: &Model,
+        affected: &FxHashSet<NodeId>,
+        values: &[Values],
+    ) -> Result<Outcome, ExecError> {
+        self.run(&self.suffix(model, affected), values)
     }
 
     /// The loss of a whole model in place of the original.
     pub(super) fn loss(&self, model: &Model) -> Result<f64, PruneError> {
+        Ok(self.outcome(model)?.loss)
+    }
+
+    /// What comes out of a whole model in place of the original.
+    pub(super) fn outcome(&self, model: &Model) -> Result<Outcome, PruneError> {
         Ok(self.run(model, &self.values(&BTreeSet::new())?)?)
     }
 
-    fn run(&self, model: &Model, values: &[Values]) -> Result<f64, ExecError> {
+    /// What comes out of a model that has inputs or values of the original for inputs.
+    pub(super) fn run(&self, model: &Model, values: &[Values]) -> Result<Outcome, ExecError> {
         let runner = Runner::new(model, &RunOptions::default())?;
         let names: Vec<&str> = outputs(&model.graph).collect();
         let compare = |((_, span), values): (&(usize, Range<usize>), &Values)| {
@@ -100,15 +154,21 @@ impl<'a> Trials<'a> {
             let expected = |name: &&str| Some(((*name).to_owned(), values.get(*name)?.clone()));
             let expected: Outputs = names.iter().filter_map(expected).collect();
             let found = found.into_iter().filter(|(name, _)| values.contains_key(name)).collect();
-            let mut divergence = Divergence::default();
+            let (mut divergence, mut hits) = (Divergence::default(), Hits::default());
             divergence.add(&expected, &found);
-            Ok(divergence)
+            if let Some(labels) = self.labels.as_ref().and_then(|all| all.get(span.clone())) {
+                hits.add(&found, labels);
+            }
+            Ok((divergence, hits))
         };
-        let parts: Vec<Divergence> =
+        let parts: Vec<(Divergence, Hits)> =
             self.spans.par_iter().zip(values).map(compare).collect::<Result<_, ExecError>>()?;
-        let mut sum = Divergence::default();
-        parts.iter().for_each(|part| sum.merge(part));
-        Ok(sum.value())
+        let (mut sum, mut hits) = (Divergence::default(), Hits::default());
+        for (divergence, more) in &parts {
+            sum.merge(divergence);
+            hits.merge(more);
+        }
+        Ok(Outcome { loss: sum.value(), accuracy: hits.share() })
     }
 
     /// What is behind the affected nodes of a changed model, from values that did not change.
@@ -125,7 +185,7 @@ impl<'a> Trials<'a> {
     }
 
     /// What the original computes for some values and its outputs, batch by batch.
-    fn values(&self, kept: &BTreeSet<ValueId>) -> Result<Vec<Values>, ExecError> {
+    pub(super) fn values(&self, kept: &BTreeSet<ValueId>) -> Result<Vec<Values>, ExecError> {
         let graph = &self.network.model.graph;
         let wanted: BTreeSet<ValueId> = kept.iter().chain(graph.outputs()).copied().collect();
         let wanted: Vec<ValueId> = wanted.into_iter().collect();
@@ -175,6 +235,13 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// The losses as a curve.
+pub(super) fn curve(points: &[(usize, Outcome)]) -> Curve {
+    let mut curve = Curve::default();
+    points.iter().for_each(|(steps, outcome)| curve.push(*steps, outcome.loss));
+    curve
+}
+
 /// Groups that are tried together.
 struct Part {
     groups: Vec<usize>,
@@ -186,7 +253,7 @@ fn outputs(graph: &Graph) -> impl Iterator<Item = &str> {
 }
 
 /// The numbers that affected nodes read and that others compute.
-fn boundary(graph: &Graph, affected: &FxHashSet<NodeId>) -> BTreeSet<ValueId> {
+pub(super) fn boundary(graph: &Graph, affected: &FxHashSet<NodeId>) -> BTreeSet<ValueId> {
     let mut kept = BTreeSet::new();
     for (id, node) in graph.nodes() {
         if !affected.contains(&id) {
