@@ -1,5 +1,6 @@
 //! Which channels of a graph belong together, and which have to stay.
 use super::elements::{Axis, Elements};
+use super::heads::{Grain, Heads};
 use super::propagate::{constant, weight_behind};
 use super::relations::{Balance, Pin, Relations, Rewrite, Role, Tie};
 use lapidary_ir::{Graph, NodeId};
@@ -68,10 +69,46 @@ pub(crate) struct Channel {
 }
 
 impl Analysis {
-    /// Follows every channel a weight of `graph` makes. Types must have been inferred.
+    /// Follows every channel a weight of `graph` makes; those of an attention are heads. Types must have been
+    /// inferred.
     #[must_use]
     pub fn of(graph: &Graph) -> Self {
-        let mut relations = Relations::of(graph);
+        Self::with(graph, Grain::default())
+    }
+
+    /// Follows every channel a weight of `graph` makes; `grain` says what a channel of an attention is. Where
+    /// no head can go, places are followed. Types must have been inferred.
+    #[must_use]
+    pub fn with(graph: &Graph, grain: Grain) -> Self {
+        let mut heads = Heads::of(graph, grain);
+        loop {
+            let relations = Relations::of(graph, heads.clone());
+            let split = relations.split.clone();
+            let analysis = Self::relate(graph, relations);
+            let stuck = analysis.stuck(&split);
+            if stuck.is_empty() {
+                return analysis;
+            }
+            heads.give_up(stuck);
+        }
+    }
+
+    /// The attentions of split axes none of whose heads can go.
+    fn stuck(&self, split: &[(Axis, usize)]) -> BTreeSet<usize> {
+        let goes = |axis: &Axis| {
+            let owners = self.owners.get(axis);
+            owners.is_some_and(|owners| owners.iter().any(|&owner| self.channels[owner].removable))
+        };
+        let mut stuck: BTreeSet<usize> = split.iter().map(|&(_, attention)| attention).collect();
+        for (axis, attention) in split {
+            if goes(axis) {
+                stuck.remove(attention);
+            }
+        }
+        stuck
+    }
+
+    fn relate(graph: &Graph, mut relations: Relations) -> Self {
         let mut elements = reach(graph, &mut relations);
         let mut analysis = Self { rewrites: relations.rewrites.clone(), ..Self::default() };
         analysis.collect_channels(&mut elements);

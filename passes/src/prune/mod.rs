@@ -8,6 +8,7 @@ mod apply;
 mod channels;
 pub mod compensated;
 mod elements;
+mod heads;
 mod importance;
 #[cfg(test)]
 mod oracle;
@@ -22,6 +23,7 @@ pub use analysis::{Analysis, Group, Member};
 pub use apply::ApplyError;
 pub use channels::PruneChannels;
 pub use elements::Axis;
+pub use heads::Grain;
 pub use importance::{Norm, importance};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use relations::{Place, Rewrite, Role};

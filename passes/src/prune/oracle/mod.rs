@@ -10,10 +10,12 @@
 //!
 //! An error in a map between elements shows in at least one of them: the first tells which columns
 //! belong to a channel, the second tells which rows.
+mod attention;
+mod microsoft;
 mod models;
 mod refusals;
 
-use super::{Analysis, Axis, ChannelPlan, Rewrite, Role, Selection};
+use super::{Analysis, Axis, ChannelPlan, Grain, Rewrite, Role, Selection};
 use crate::testing::parse;
 use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Graph, Model, Patch, Tensor, ValueId};
@@ -29,9 +31,14 @@ enum At {
 /// Removes random channels from a model in ONNX text and compares it with the model that has them
 /// zeroed, for every way of zeroing listed. Returns what was found out about the model.
 fn removes_exactly(source: &str, ways: &[At]) -> String {
+    removes_in(source, ways, Grain::default())
+}
+
+/// The same with channels of that grain.
+fn removes_in(source: &str, ways: &[At], grain: Grain) -> String {
     let mut original = parse(source);
     original.graph.infer();
-    let analysis = Analysis::of(&original.graph);
+    let analysis = Analysis::with(&original.graph, grain);
     for seed in 0..3 {
         let plan = random_plan(&analysis, seed);
         assert!(!plan.is_empty(), "something goes:\n{analysis}\n{plan}");

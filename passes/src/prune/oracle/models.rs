@@ -556,34 +556,6 @@ fn an_embedding_loses_columns() {
 }
 
 #[test]
-fn attention_loses_the_same_places_of_every_head() {
-    let found = removes_exactly(
-        "g (float[2,5,12] x) => (float[2,5,12] y)
-        <float[12,12] wq, float[12,12] wk, float[12,12] wv, float[12,12] wo, int64[4] heads = {2, 5, 2, 6},
-         int64[3] merged = {2, 5, 12}, float scale = {0.4}> {
-            q = MatMul(x, wq)
-            k = MatMul(x, wk)
-            v = MatMul(x, wv)
-            qh = Reshape(q, heads)
-            kh = Reshape(k, heads)
-            vh = Reshape(v, heads)
-            qt = Transpose<perm = [0, 2, 1, 3]>(qh)
-            kt = Transpose<perm = [0, 2, 3, 1]>(kh)
-            vt = Transpose<perm = [0, 2, 1, 3]>(vh)
-            s = MatMul(qt, kt)
-            n = Mul(s, scale)
-            p = Softmax(n)
-            c = MatMul(p, vt)
-            ct = Transpose<perm = [0, 2, 1, 3]>(c)
-            m = Reshape(ct, merged)
-            y = MatMul(m, wo)
-        }",
-        &[Source],
-    );
-    assert_eq!(found, "q, k: 6 of 6\nv: 6 of 6\ny: 0 of 12");
-}
-
-#[test]
 fn repeated_gates() {
     removes_exactly(
         "g (float[2,3,4,4] x) => (float[2,4,4,4] y)
