@@ -275,3 +275,41 @@ fn a_scale_per_block_has_an_entry_per_block() {
         ["node `q` (QuantizeLinear): input 1 `s` has shape [4, 3], expected [4, 2], blocks of 4"]
     );
 }
+
+/// What is wrong with one attention of `op_type`, with inputs of zeros.
+fn attention(op_type: &str, shapes: &[&[i64]], ints: &[(&str, i64)]) -> Vec<String> {
+    let names = ["q", "k", "v"];
+    let mut build = Build::default();
+    for (name, shape) in names.iter().zip(shapes) {
+        build = build.input(name, shape);
+    }
+    build = build.node(op_type, &names[..shapes.len()], &["y"]);
+    for &(name, value) in ints {
+        build = build.int(name, value);
+    }
+    faults_in(23, build)
+}
+
+#[test]
+fn heads_divide_what_they_are_heads_of() {
+    let heads = [("q_num_heads", 4), ("kv_num_heads", 2)];
+    let faults = |shapes: &[&[i64]]| attention("Attention", shapes, &heads);
+    assert!(faults(&[&[1, 5, 12], &[1, 5, 6], &[1, 5, 8]]).is_empty());
+    assert_eq!(
+        faults(&[&[1, 5, 9], &[1, 5, 6], &[1, 5, 8]]),
+        ["node `attention` (Attention): input 0 `q` has width 9, expected a multiple of 4 heads"]
+    );
+    assert_eq!(
+        faults(&[&[1, 5, 12], &[1, 5, 8], &[1, 5, 8]]),
+        ["node `attention` (Attention): input 1 `k` has heads of 4, expected 3"]
+    );
+    let uneven = attention("Attention", &[&[1, 4, 5, 3], &[1, 3, 5, 2], &[1, 2, 5, 7]], &[]);
+    assert_eq!(
+        uneven,
+        [
+            "node `attention` (Attention): input 1 `k` has size of a head 2, expected 3 as input 0 `q`",
+            "node `attention` (Attention): input 2 `v` has number of heads 2, expected 3 as input 1 `k`",
+            "node `attention` (Attention): 4 heads of queries share 3 of keys, expected a multiple",
+        ]
+    );
+}

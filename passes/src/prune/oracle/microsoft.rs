@@ -130,21 +130,18 @@ fn grouped_query_attention_loses_shared_heads() {
         y = MatMul(a, wo)",
     );
     insta::assert_snapshot!(without_one(&source), @r"
-    q: keep 32 of 32
-      32 stay: `a` (GroupQueryAttention) attends in a form that is not followed
-    k: keep 16 of 16
-      16 stay: `a` (GroupQueryAttention) attends in a form that is not followed
-    v: keep 16 of 16
-      16 stay: `a` (GroupQueryAttention) attends in a form that is not followed
-    wq [12, 32]
-    wk [12, 16]
-    wv [12, 16]
-    wo [32, 12]
+    q, k, v: keep 3 of 4
+    y: keep 12 of 12
+      12 stay: `y` is a graph output
+    wq [12, 24]
+    wk [12, 12]
+    wv [12, 12]
+    wo [24, 12]
     e [0]
     q = MatMul(x, wq)
     k = MatMul(x, wk)
     v = MatMul(x, wv)
-    a, pk, pv = com.microsoft.GroupQueryAttention <num_heads = 8, kv_num_heads = 4> (q, k, v, , , n, t)
+    a, pk, pv = com.microsoft.GroupQueryAttention <num_heads = 6, kv_num_heads = 3> (q, k, v, , , n, t)
     y = MatMul(a, wo)
     ");
 }
@@ -159,12 +156,13 @@ fn grouped_query_attention_of_one_operand() {
         y = MatMul(a, wo)",
     );
     insta::assert_snapshot!(without_one(&source), @r"
-    q: keep 64 of 64
-      64 stay: `a` (GroupQueryAttention) attends in a form that is not followed
-    w [12, 64]
-    wo [32, 12]
+    q: keep 3 of 4
+    y: keep 12 of 12
+      12 stay: `y` is a graph output
+    w [12, 48]
+    wo [24, 12]
     q = MatMul(x, w)
-    a, pk, pv = com.microsoft.GroupQueryAttention <num_heads = 8, kv_num_heads = 4> (q, , , , , n, t)
+    a, pk, pv = com.microsoft.GroupQueryAttention <num_heads = 6, kv_num_heads = 3> (q, , , , , n, t)
     y = MatMul(a, wo)
     ");
 }

@@ -11,9 +11,11 @@
 //! An error in a map between elements shows in at least one of them: the first tells which columns
 //! belong to a channel, the second tells which rows.
 mod attention;
+mod fixtures;
 mod microsoft;
 mod models;
 mod refusals;
+mod wrong;
 
 use super::{Analysis, Axis, ChannelPlan, Grain, Rewrite, Role, Selection};
 use crate::testing::parse;
@@ -38,6 +40,11 @@ fn removes_exactly(source: &str, ways: &[At]) -> String {
 fn removes_in(source: &str, ways: &[At], grain: Grain) -> String {
     let mut original = parse(source);
     original.graph.infer();
+    removes_from(&original, ways, grain)
+}
+
+/// The same for a model.
+fn removes_from(original: &Model, ways: &[At], grain: Grain) -> String {
     let analysis = Analysis::with(&original.graph, grain);
     for seed in 0..3 {
         let plan = random_plan(&analysis, seed);
@@ -49,7 +56,7 @@ fn removes_in(source: &str, ways: &[At], grain: Grain) -> String {
         let mut pruned = original.clone();
         plan.apply(&mut pruned).unwrap_or_else(|error| panic!("{error}\n{analysis}"));
         for &way in ways {
-            let zeroed = zeroed(&original, &analysis, &plan, way);
+            let zeroed = zeroed(original, &analysis, &plan, way);
             assert_same(&zeroed, &pruned, way);
         }
     }
