@@ -285,14 +285,22 @@ impl Analysis {
 
     /// The axis of constant data along which the channels of a possibly quantized weight run.
     pub(crate) fn source_axis(&self, graph: &Graph, weight: Axis) -> Option<Axis> {
-        let owners = self.owners.get(&weight)?;
-        let source = weight_behind(graph, weight.value)?;
-        if source == weight.value {
-            return Some(weight);
+        self.owners.get(&weight)?;
+        weight_behind(graph, weight.value)?;
+        let mut place = weight;
+        while constant(graph, place.value).is_none() {
+            let node = &graph[graph.producer(place.value)?];
+            if node.is("Transpose") {
+                let rank = graph.value(place.value).shape()?.len();
+                let from = match node.ints("perm") {
+                    Some(order) => order.get(place.axis).copied()?,
+                    None => (rank - 1 - place.axis) as i64,
+                };
+                place.axis = usize::try_from(from).ok()?;
+            }
+            place.value = node.input(0)?;
         }
-        let rank = graph.value(source).shape()?.len();
-        let mut axes = (0..rank).map(|axis| Axis::new(source, axis));
-        axes.find(|axis| self.owners.get(axis) == Some(owners))
+        Some(place)
     }
 
     fn add_balances(&mut self, graph: &Graph) {
