@@ -5,6 +5,7 @@
 """Whether a model without channels computes what the model with the weights of these channels set to zero computes.
 
     python lane/oracle.py LAPIDARY MODEL.onnx ... [--choices 2] [--seed 0] [--attention heads]
+    python lane/oracle.py LAPIDARY --forms
 
 Every model is optimized, and `prune --plan` asked for its groups of channels. For every group and each choice, random channels
 of it are pruned by name (`prune --keep`), and ONNX Runtime, without its optimizations, compares the result with the model that
@@ -18,6 +19,7 @@ has weights zeroed here, with numpy, in two ways:
 Both have to agree with the pruned model wherever they say something. A group where neither does is named. Then all groups are
 pruned at once by the same choices, the result is checked by onnx.checker, its interface has to be that of the original, and it is
 compared with the model zeroed in all groups by ONNX Runtime and, through `verify`, by the runtime of lapidary.
+`--forms` takes the models of `lane/forms.py`: attention as single operators, and what ONNX Runtime fuses.
 Prints one line per model and exits with 1 if anything differs.
 """
 import argparse
@@ -31,6 +33,7 @@ import numpy as np
 import onnx
 from onnx.numpy_helper import from_array, to_array
 
+import forms
 from compare import TOLERANCE, check as complaint, difference, interface, session
 from program import Refused, run
 from referee import feeds
@@ -56,7 +59,7 @@ class Network:
         return to_array(self.tensors[name])
 
     def zero(self, name):
-        """What stands for zero in a weight, to broadcast with it; nothing where numbers are no weights."""
+        """What stands for zero in a weight, to broadcast with it; None where numbers are no weights."""
         weight = self.weight(name)
         if np.issubdtype(weight.dtype, np.floating):
             return weight.dtype.type(0)
@@ -204,7 +207,7 @@ def choose(lapidary, path, folder, group, rng, attention):
 
 
 def all_at_once(lapidary, network, path, folder, choices, attention):
-    """Every group loses its channels; what is wrong with the result, and how far it is off."""
+    """Every group loses its channels; how far the result is off, what is wrong with it, and what else to say."""
     lists, weights = [], {}
     for choice, ways in choices:
         gone = set(choice.gone)
@@ -221,11 +224,16 @@ def all_at_once(lapidary, network, path, folder, choices, attention):
     worst = distance(network.outputs(weights), execute(out, network.inputs))
     if worst > TOLERANCE:
         problems.append(f"all groups at once differ by {worst:.1e}")
+    note = None
     try:
         run(lapidary, "verify", zeroed, out)
     except Refused as refused:
-        problems.append(f"verify: {refused}")
-    return worst, problems
+        # What the runtime of lapidary lacks, it lacks for the original.
+        if "the original can't be executed" in refused.reason:
+            note = "the runtime of lapidary can't execute it"
+        else:
+            problems.append(f"verify: {refused}")
+    return worst, problems, note
 
 
 def check(lapidary, path, folder, count, seed, attention):
@@ -237,10 +245,10 @@ def check(lapidary, path, folder, count, seed, attention):
     network = Network(optimized)
     rng = np.random.default_rng([seed, zlib.crc32(os.path.basename(path).encode())])
     worst, judged, problems = 0.0, {SOURCE: 0, READERS: 0}, []
-    unjudged, stays = [], []
+    unjudged, stays, notes = [], [], set()
     for _ in range(count):
         chosen = []
-        for group in (group for group in groups if group["removable"]):
+        for group in (group for group in groups if group["removable"] and group["channels"] > 1):
             choice, out = choose(lapidary, optimized, folder, group, rng, attention)
             if choice is None:
                 stays.append(group["name"])
@@ -258,12 +266,15 @@ def check(lapidary, path, folder, count, seed, attention):
             else:
                 unjudged.append(group["name"])
         if chosen:
-            off, wrong = all_at_once(lapidary, network, optimized, folder, chosen, attention)
+            off, wrong, note = all_at_once(lapidary, network, optimized, folder, chosen, attention)
             worst = max(worst, off)
             problems += wrong
+            notes |= {note} - {None}
     free = sum(bool(group["removable"]) for group in groups)
     line = f"{free} of {len(groups)} groups can lose channels; compared {judged[SOURCE]} times at the source, "
     line += f"{judged[READERS]} at the readers, largest difference {worst:.1e}"
+    for note in sorted(notes):
+        line += f"\n    {note}"
     for name in sorted(set(unjudged)):
         line += f"\n    neither way says anything about {name}"
     for name in sorted(set(stays)):
@@ -274,14 +285,17 @@ def check(lapidary, path, folder, count, seed, attention):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("lapidary")
-    parser.add_argument("models", nargs="+")
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--forms", action="store_true", help="take the models of lane/forms.py too")
     parser.add_argument("--choices", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attention", choices=["heads", "places"], help="what a channel of an attention is")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     attention = ["--attention", arguments.attention] if arguments.attention else []
     failed = False
-    for path in arguments.models:
+    made = tempfile.TemporaryDirectory()
+    paths = arguments.models + (forms.write(made.name) if arguments.forms else [])
+    for path in paths:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 line, problems = check(

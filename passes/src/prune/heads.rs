@@ -85,7 +85,12 @@ fn batch_axes(graph: &Graph, node: &Node) -> Vec<Axis> {
         (_, "MatMul") if node.is_standard() => leading_axes(graph, node),
         ("com.microsoft", "FusedMatMul") => leading_axes(graph, node),
         (_, "Einsum") if node.is_standard() => shared_letters(graph, node),
-        (_, "Attention") if node.is_standard() => second_axis(graph, node),
+        (_, "Attention") if node.is_standard() => axes_of(graph, node, 4, 1),
+        ("com.microsoft", "MultiHeadAttention") => {
+            let mut axes = axes_of(graph, node, 4, 1).unwrap_or_default();
+            axes.extend(axes_of(graph, node, 5, 2).unwrap_or_default());
+            Some(axes)
+        }
         _ => None,
     };
     let extent = |axis: &Axis| graph.value(axis.value).shape()?.get(axis.axis)?.value();
@@ -117,11 +122,11 @@ fn shared_letters(graph: &Graph, node: &Node) -> Option<Vec<Axis>> {
     Some(shared.map(|(axis, _)| Axis::new(y, axis)).collect())
 }
 
-/// Axis 1 of queries, keys and values of four dimensions.
-fn second_axis(graph: &Graph, node: &Node) -> Option<Vec<Axis>> {
-    let of_four = |value: &ValueId| graph.value(*value).shape().is_some_and(|s| s.len() == 4);
-    let operands = (0..3).filter_map(|slot| node.input(slot)).filter(of_four);
-    Some(operands.map(|value| Axis::new(value, 1)).collect())
+/// The axis of queries, keys and values that have `rank` dimensions.
+fn axes_of(graph: &Graph, node: &Node, rank: usize, axis: usize) -> Option<Vec<Axis>> {
+    let fits = |value: &ValueId| graph.value(*value).shape().is_some_and(|s| s.len() == rank);
+    let operands = (0..3).filter_map(|slot| node.input(slot)).filter(fits);
+    Some(operands.map(|value| Axis::new(value, axis)).collect())
 }
 
 /// Two operands, none of them a weight.

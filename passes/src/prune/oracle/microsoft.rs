@@ -90,6 +90,30 @@ fn multi_head_attention_loses_heads() {
 }
 
 #[test]
+fn multi_head_attention_of_one_operand() {
+    let source = model(
+        "(float[2,5,12] x) => (float[2,5,12] y)
+        <float[12,36] w, int64[5] s = {0, 0, 4, 3, 3}, float[12,12] wo>",
+        "p = MatMul(x, w)
+        q = Reshape(p, s)
+        a = com.microsoft.MultiHeadAttention<num_heads = 4>(q)
+        y = MatMul(a, wo)",
+    );
+    insta::assert_snapshot!(without_one(&source), @r"
+    p: keep 3 of 4
+    y: keep 12 of 12
+      12 stay: `y` is a graph output
+    w [12, 27]
+    wo [9, 12]
+    s_1 [5]
+    p = MatMul(x, w)
+    q = Reshape(p, s_1)
+    a = com.microsoft.MultiHeadAttention <num_heads = 3> (q)
+    y = MatMul(a, wo)
+    ");
+}
+
+#[test]
 fn the_bias_of_multi_head_attention_loses_three_parts() {
     let source = model(
         "(float[2,5,12] x) => (float[2,5,12] y)
