@@ -39,9 +39,13 @@ impl Heads {
         if batches.is_empty() {
             return heads;
         }
-        let neighbours = neighbours(&Relations::of(graph, Self::default()));
+        let relations = Relations::of(graph, Self::default());
+        let neighbours = neighbours(&relations);
         for batch in batches {
-            heads.count += usize::from(heads.reach(batch, &neighbours));
+            heads.count += usize::from(heads.reach(batch, heads.count, &neighbours));
+        }
+        while let Some((whole, attention)) = heads.next_whole(&relations) {
+            heads.reach(whole, attention, &neighbours);
         }
         if grain == Grain::Places {
             heads.in_places.extend(0..heads.count);
@@ -49,18 +53,35 @@ impl Heads {
         heads
     }
 
-    /// Marks everything connected with a batch axis; false when it is known already.
-    fn reach(&mut self, batch: Axis, neighbours: &FxHashMap<Axis, Vec<Axis>>) -> bool {
-        if self.attentions.contains_key(&batch) {
+    /// Marks everything connected with an axis of an attention; false when it is known already.
+    fn reach(
+        &mut self,
+        start: Axis,
+        attention: usize,
+        neighbours: &FxHashMap<Axis, Vec<Axis>>,
+    ) -> bool {
+        if self.attentions.contains_key(&start) {
             return false;
         }
-        let mut waiting = vec![batch];
+        let mut waiting = vec![start];
         while let Some(axis) = waiting.pop() {
-            if self.attentions.insert(axis, self.count).is_none() {
-                waiting.extend(neighbours.get(&axis).into_iter().flatten());
+            if self.attentions.contains_key(&axis) {
+                continue;
             }
+            self.attentions.insert(axis, attention);
+            waiting.extend(neighbours.get(&axis).into_iter().flatten());
         }
         true
+    }
+
+    /// An axis all of whose parts are batches or heads, with the attention of the innermost.
+    fn next_whole(&self, relations: &Relations) -> Option<(Axis, usize)> {
+        relations.merged.iter().find_map(|(whole, parts)| {
+            let attentions: Option<Vec<usize>> =
+                parts.iter().map(|&part| self.attention(part)).collect();
+            let innermost = *attentions?.last()?;
+            self.attention(*whole).is_none().then_some((*whole, innermost))
+        })
     }
 
     /// The attention whose heads run along the axis.
@@ -149,8 +170,8 @@ fn neighbours(relations: &Relations) -> FxHashMap<Axis, Vec<Axis>> {
         neighbours.entry(tie.left).or_default().push(tie.right);
         neighbours.entry(tie.right).or_default().push(tie.left);
     }
-    for &(whole, part) in &relations.merged {
-        neighbours.entry(whole).or_default().push(part);
+    for (whole, parts) in &relations.merged {
+        neighbours.entry(*whole).or_default().extend(parts);
     }
     neighbours
 }

@@ -143,8 +143,8 @@ pub(crate) struct Relations {
     pub(crate) heads: Heads,
     /// Axes split into heads, with the attention.
     pub(crate) split: Vec<(Axis, usize)>,
-    /// Axes that other axes were merged into or split off, with each of them.
-    pub(crate) merged: Vec<(Axis, Axis)>,
+    /// Axes that several axes were merged into or split off, with all of them.
+    pub(crate) merged: Vec<(Axis, Vec<Axis>)>,
     /// Attentions whose heads are the innermost part of an axis they are merged into.
     pub(crate) innermost: FxHashSet<usize>,
 }

@@ -505,6 +505,65 @@ fn heads_split_off_together_with_a_batch() {
 }
 
 #[test]
+fn heads_split_off_together_with_a_batch_and_apart_again() {
+    let apart = |batch: &str, flat: &str, map: &str| {
+        format!(
+            "g (float[5,{batch},12] x) => (float[5,{batch},12] y)
+            <float[12,12] wq, float[12,12] wk, float[12,12] wv, float[12,12] wo, int64[3] flat = {{{flat}}}, int64[4] map = {{{map}}},
+             int64[3] merged = {{0, 0, 12}}> {{
+                q = MatMul(x, wq)
+                k = MatMul(x, wk)
+                v = MatMul(x, wv)
+                qf = Reshape(q, flat)
+                kf = Reshape(k, flat)
+                vf = Reshape(v, flat)
+                qb = Transpose<perm = [1, 0, 2]>(qf)
+                kb = Transpose<perm = [1, 0, 2]>(kf)
+                vb = Transpose<perm = [1, 0, 2]>(vf)
+                qt = Reshape(qb, map)
+                kh = Reshape(kb, map)
+                vt = Reshape(vb, map)
+                kt = Transpose<perm = [0, 1, 3, 2]>(kh)
+                s = MatMul(qt, kt)
+                p = Softmax(s)
+                c = MatMul(p, vt)
+                ct = Transpose<perm = [2, 0, 1, 3]>(c)
+                m = Reshape(ct, merged)
+                y = MatMul(m, wo)
+            }}"
+        )
+    };
+    let (heads, places) = by_grain(&apart("2", "5, 8, 3", "2, 4, 5, 3"));
+    assert_eq!(heads, "q, k, v: 4 of 4\ny: 0 of 12");
+    assert_eq!(places, "q, k: 3 of 3\nv: 3 of 3\ny: 0 of 12");
+    // The number of samples times that of heads is not known: places go, whatever is asked for.
+    let any = apart("N", "5, -1, 3", "-1, 4, 5, 3");
+    for grain in [Grain::Heads, Grain::Places] {
+        assert_eq!(removes_in(&any, &[Source], grain), "q, k: 3 of 3\nv: 3 of 3\ny: 0 of 12");
+    }
+}
+
+#[test]
+fn a_slice_at_run_time_holds_only_what_it_slices() {
+    let nodes = format!(
+        "{SCORES}
+        length = Shape<start = 1, end = 2>(x)
+        b1 = Slice(bias, zero, length, two)
+        b2 = Slice(b1, zero, length, three)
+        n1 = Add(n, b2)
+        p = Softmax(n1)
+        c = MatMul(p, vt)"
+    );
+    let constants =
+        ", float[1,4,9,9] bias, int64[1] zero = {0}, int64[1] two = {2}, int64[1] three = {3}";
+    let source = separate(&nodes, constants)
+        .replace("float[2,5,12]", "float[N,S,12]")
+        .replace("heads = {2, 5, 4, 3}", "heads = {0, 0, 4, 3}")
+        .replace("merged = {2, 5, 12}", "merged = {0, 0, 12}");
+    assert!(groups(&source, Grain::Heads).starts_with("q0, k0, v0: 4 of 4\n"));
+}
+
+#[test]
 fn without_attention_both_grains_are_the_same() {
     let shuffle = "g (float[2,3,6,6] x) => (float[2,4,6,6] y)
         <float[6,3,1,1] w0, float[6,3,1,1] w1, float[4,6,1,1] w2, int64[5] apart = {2, 2, 3, 6, 6}, int64[4] together = {2, 6, 6, 6}> {

@@ -142,6 +142,10 @@ fn regroup(site: &mut Site<'_>, x: ValueId, y: ValueId) -> Vec<(Axis, Axis, Map)
         } else if next_i == i + 1 && next_j == j + 1 && from[i] == to[j] {
             site.free(Axis::new(x, i));
             site.free(Axis::new(y, j));
+        } else {
+            let inner = known_behind(site, x, i..next_i);
+            let outer = known_behind(site, y, j..next_j);
+            moves.extend(inner.zip(outer).and_then(|(inner, outer)| repeat(site, &inner, &outer)));
         }
         (i, j) = (next_i, next_j);
     }
@@ -181,11 +185,34 @@ fn factors(site: &Site<'_>, value: ValueId, range: std::ops::Range<usize>) -> Op
     Some(factors)
 }
 
+/// The axes of a range behind the last whose extent is not a number.
+fn known_behind(
+    site: &Site<'_>,
+    value: ValueId,
+    range: std::ops::Range<usize>,
+) -> Option<Vec<Factor>> {
+    let unknown =
+        range.clone().rev().find(|&axis| site.extent(Axis::new(value, axis)).is_none())?;
+    factors(site, value, unknown + 1..range.end).filter(|factors| !factors.is_empty())
+}
+
+/// Of a segment some number of times as large as what is known of both sides, with the larger a multiple of the
+/// smaller: what holds for the larger holds for the whole, and the axis in front keeps its extent, as both sides
+/// lose the same share.
+fn repeat(site: &mut Site<'_>, inner: &[Factor], outer: &[Factor]) -> Option<(Axis, Axis, Map)> {
+    let size = |factors: &[Factor]| factors.iter().map(|factor| factor.extent).product::<usize>();
+    let (before, after) = (size(inner), size(outer));
+    if !before.max(after).is_multiple_of(before.min(after)) {
+        return None;
+    }
+    choose(site, inner, outer)
+}
+
 /// The input axis that carries channels, or else the largest; and the output axis that separates
 /// most of its elements. Of several that carry channels, the heads of an attention count.
 fn choose(site: &mut Site<'_>, inner: &[Factor], outer: &[Factor]) -> Option<(Axis, Axis, Map)> {
     if let ([whole], parts) | (parts, [whole]) = (inner, outer) {
-        parts.iter().for_each(|part| site.merges(whole.axis, part.axis));
+        site.merges(whole.axis, parts.iter().map(|part| part.axis).collect());
     }
     let carrying: Vec<&Factor> = inner.iter().filter(|factor| site.carries(factor.axis)).collect();
     let source = match carrying.as_slice() {
@@ -205,7 +232,8 @@ fn choose(site: &mut Site<'_>, inner: &[Factor], outer: &[Factor]) -> Option<(Ax
     if target.stride * target.extent > source.stride * source.extent {
         site.repeats_heads(target.axis);
     }
-    let total = inner.iter().map(|factor| factor.extent).product();
+    let size = |factors: &[Factor]| factors.iter().map(|factor| factor.extent).product::<usize>();
+    let total = size(inner).max(size(outer));
     let map = Map::Digits {
         total,
         left: (source.stride, source.extent),

@@ -112,9 +112,9 @@ impl<'a> Site<'a> {
         self.relations.split.push((axis, attention));
     }
 
-    /// `part` was merged into `whole` or split off it.
-    pub(super) fn merges(&mut self, whole: Axis, part: Axis) {
-        self.relations.merged.push((whole, part));
+    /// `parts` were merged into `whole` or split off it.
+    pub(super) fn merges(&mut self, whole: Axis, parts: Vec<Axis>) {
+        self.relations.merged.push((whole, parts));
     }
 
     /// Behind each other on `axis` lie all heads, several times.
