@@ -44,6 +44,7 @@ pub(super) fn outputs(site: &Site<'_>) -> Outputs {
         "DequantizeLinear" => quantize::dequantize(site),
         "Attention" => attention(site),
         "MultiHeadAttention" => multi_head_attention(site),
+        "GroupQueryAttention" => grouped_query_attention(site),
         _ => None,
     }
 }
@@ -105,9 +106,35 @@ fn attention(site: &Site<'_>) -> Outputs {
     one(site.elem_type(0), Some(vec![batch, length, value_size]))
 }
 
-/// Inputs are `[batch, length, hidden]`; packed and cached forms are not followed.
+/// Inputs are `[batch, length, hidden]`, keys and values also `[batch, heads, length, size]`, or what
+/// is packed in `[batch, length, heads, 3, size]`; caches are not followed.
 fn multi_head_attention(site: &Site<'_>) -> Outputs {
-    let plain = site.rank(0) == Some(3) && site.rank(2) == Some(3);
     let [batch, length] = [0, 1].map(|axis| site.dim(0, axis));
-    one(site.elem_type(0), plain.then(|| vec![batch, length, site.dim(2, 2)]))
+    let hidden = match (site.rank(0)?, site.rank(2)) {
+        (3, Some(3)) => site.dim(2, 2),
+        (3, Some(4)) => site.dim(2, 1) * site.dim(2, 3),
+        (3, None) if site.rank(1) == Some(5) => site.dim(0, 2),
+        (5, None) => site.dim(0, 2) * site.dim(0, 4),
+        _ => return one(site.elem_type(0), None),
+    };
+    one(site.elem_type(0), Some(vec![batch, length, hidden]))
+}
+
+/// Queries are `[batch, length, heads * size]`, or hold the keys and values too; the caches are
+/// `[batch, heads, length, size]` of a length that is not known.
+fn grouped_query_attention(site: &Site<'_>) -> Outputs {
+    let heads = site.node().int("num_heads").filter(|&heads| heads > 0)?;
+    let shared = site.node().int("kv_num_heads").filter(|&heads| heads > 0)?;
+    let [batch, length, width] = [0, 1, 2].map(|axis| site.dim(0, axis));
+    let (parts, width) = match site.has_input(1) {
+        true => (heads, width),
+        false => (heads + 2 * shared, width),
+    };
+    let size = width.floor_div(&parts.into());
+    let hidden = size.clone() * Dim::from(heads);
+    let elem_type = site.elem_type(0);
+    let cache = vec![batch.clone(), shared.into(), Dim::UNKNOWN, size];
+    let cache = ValueType::tensor(elem_type, Some(cache));
+    let output = ValueType::tensor(elem_type, Some(vec![batch, length, hidden]));
+    Some(vec![output, cache.clone(), cache])
 }

@@ -450,3 +450,31 @@ fn operators_on_integers_write_the_type_of_their_zero_point() {
         assert_eq!(ty(&graph, name).elem_type, Some(elem_type), "{name}");
     }
 }
+
+#[test]
+fn attention_of_onnx_runtime_has_the_width_of_all_heads() {
+    let model = crate::text::parse(
+        r#"
+        <ir_version: 10, opset_import: ["" : 17, "com.microsoft" : 1]>
+        g (float[N,S,24] q, float[N,T,24] k, float[N,T,40] v, float[N,4,T,5] h, float[N,S,4,3,6] p, float[N,S,64] w, float[N,S,32] u,
+           float[N,S,16] t, int32[1] n, int32 m) => (float[N,S,40] a)
+        {
+            a = com.microsoft.MultiHeadAttention <num_heads = 4> (q, k, v)
+            b = com.microsoft.MultiHeadAttention <num_heads = 4> (q, h, h)
+            c = com.microsoft.MultiHeadAttention <num_heads = 4> (p)
+            d, dk, dv = com.microsoft.GroupQueryAttention <num_heads = 8, kv_num_heads = 4> (u, t, t, , , n, m)
+            e, ek, ev = com.microsoft.GroupQueryAttention <num_heads = 8, kv_num_heads = 4> (w, , , , , n, m)
+        }
+        "#,
+    );
+    let mut graph = model.expect("the text is valid").graph;
+    graph.infer();
+    let expected =
+        [("a", "N S 40"), ("b", "N S 20"), ("c", "N S 24"), ("d", "N S 32"), ("e", "N S 32")];
+    for (name, expected) in expected {
+        assert_eq!(shape(&graph, name), expected, "{name}");
+    }
+    for name in ["dk", "dv", "ek", "ev"] {
+        assert_eq!(shape(&graph, name), "N 4 ? 4", "{name}");
+    }
+}

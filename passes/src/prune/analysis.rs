@@ -1,5 +1,6 @@
 //! Which channels of a graph belong together, and which have to stay.
 use super::elements::{Axis, Elements};
+use super::heads::{Grain, Heads};
 use super::propagate::{constant, weight_behind};
 use super::relations::{Balance, Pin, Relations, Rewrite, Role, Tie};
 use lapidary_ir::{Graph, NodeId, ValueId};
@@ -72,10 +73,46 @@ pub(crate) struct Channel {
 }
 
 impl Analysis {
-    /// Follows every channel a weight of `graph` makes. Types must have been inferred.
+    /// Follows every channel a weight of `graph` makes; those of an attention are heads. Types must have been
+    /// inferred.
     #[must_use]
     pub fn of(graph: &Graph) -> Self {
-        let mut relations = Relations::of(graph);
+        Self::with(graph, Grain::default())
+    }
+
+    /// Follows every channel a weight of `graph` makes; `grain` says what a channel of an attention is. Where
+    /// no head can go, places are followed. Types must have been inferred.
+    #[must_use]
+    pub fn with(graph: &Graph, grain: Grain) -> Self {
+        let mut heads = Heads::of(graph, grain);
+        loop {
+            let relations = Relations::of(graph, heads.clone());
+            let split = relations.split.clone();
+            let analysis = Self::relate(graph, relations);
+            let stuck = analysis.stuck(&split);
+            if stuck.is_empty() {
+                return analysis;
+            }
+            heads.give_up(stuck);
+        }
+    }
+
+    /// The attentions of split axes none of whose heads can go.
+    fn stuck(&self, split: &[(Axis, usize)]) -> BTreeSet<usize> {
+        let goes = |axis: &Axis| {
+            let owners = self.owners.get(axis);
+            owners.is_some_and(|owners| owners.iter().any(|&owner| self.channels[owner].removable))
+        };
+        let mut stuck: BTreeSet<usize> = split.iter().map(|&(_, attention)| attention).collect();
+        for (axis, attention) in split {
+            if goes(axis) {
+                stuck.remove(attention);
+            }
+        }
+        stuck
+    }
+
+    fn relate(graph: &Graph, mut relations: Relations) -> Self {
         let mut elements = reach(graph, &mut relations);
         let mut analysis = Self { rewrites: relations.rewrites.clone(), ..Self::default() };
         analysis.collect_channels(&mut elements);
@@ -279,14 +316,22 @@ impl Analysis {
 
     /// The axis of constant data along which the channels of a possibly quantized weight run.
     pub(crate) fn source_axis(&self, graph: &Graph, weight: Axis) -> Option<Axis> {
-        let owners = self.owners.get(&weight)?;
-        let source = weight_behind(graph, weight.value)?;
-        if source == weight.value {
-            return Some(weight);
+        self.owners.get(&weight)?;
+        weight_behind(graph, weight.value)?;
+        let mut place = weight;
+        while constant(graph, place.value).is_none() {
+            let node = &graph[graph.producer(place.value)?];
+            if node.is("Transpose") {
+                let rank = graph.value(place.value).shape()?.len();
+                let from = match node.ints("perm") {
+                    Some(order) => order.get(place.axis).copied()?,
+                    None => (rank - 1 - place.axis) as i64,
+                };
+                place.axis = usize::try_from(from).ok()?;
+            }
+            place.value = node.input(0)?;
         }
-        let rank = graph.value(source).shape()?.len();
-        let mut axes = (0..rank).map(|axis| Axis::new(source, axis));
-        axes.find(|axis| self.owners.get(axis) == Some(owners))
+        Some(place)
     }
 
     fn add_balances(&mut self, graph: &Graph) {

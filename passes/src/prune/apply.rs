@@ -1,7 +1,7 @@
 //! Carries a plan out: cuts constants, rewrites the numbers that count channels.
 use super::elements::Axis;
 use super::plan::ChannelPlan;
-use super::propagate::constant;
+use super::propagate::{constant, piece};
 use super::relations::{Place, Rewrite};
 use crate::PassError;
 use lapidary_ir::{
@@ -199,6 +199,12 @@ impl ChannelPlan {
             patch.set_attribute(node, name, new);
         }
         for ((node, slot), entries) in inputs {
+            if let Some(list) = graph[node].input(slot)
+                && entries.iter().all(|&(entry, _)| piece(graph, list, entry).is_some())
+            {
+                self.rewrite_pieces(graph, patch, (node, slot), &entries)?;
+                continue;
+            }
             let old = graph[node].input(slot).and_then(|value| constant(graph, value));
             let elem_type = old.as_ref().map_or(ElemType::INT64, |tensor| tensor.elem_type());
             let old = old.and_then(|tensor| tensor.to_i64());
@@ -224,6 +230,38 @@ impl ChannelPlan {
         let all: Vec<usize> = (0..elements.len()).collect();
         let stays = self.kept(sliced).unwrap_or(&all);
         stays.iter().map(|&at| Some(kept.binary_search(elements.get(at)?).ok()? as i64)).collect()
+    }
+
+    /// Joins a list of its own for a node, with other constants among what is joined.
+    fn rewrite_pieces(
+        &self,
+        graph: &Graph,
+        patch: &mut Patch,
+        (node, slot): (NodeId, usize),
+        entries: &[(usize, i64)],
+    ) -> Result<(), ApplyError> {
+        let fault = || misplaced(graph, node);
+        let list = graph[node].input(slot).ok_or_else(fault)?;
+        let mut parts: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
+        let mut join = None;
+        for &(entry, count) in entries {
+            let (concat, part, within) = piece(graph, list, entry).ok_or_else(fault)?;
+            join = Some(concat);
+            parts.entry(part).or_default().push((within, count));
+        }
+        let join = join.ok_or_else(fault)?;
+        let mut joined = NewNode::like(graph, join);
+        for (part, entries) in parts {
+            let value = graph[join].input(part).ok_or_else(fault)?;
+            let old = constant(graph, value).ok_or_else(fault)?;
+            let new = updated(old.to_i64(), &entries).ok_or_else(fault)?;
+            let tensor = integers(old.elem_type(), &new).ok_or_else(fault)?;
+            let operand = patch.initializer(graph.value(value).name(), tensor);
+            joined = joined.with_input(part, operand);
+        }
+        let joined = patch.node(joined);
+        patch.set_input(node, slot, Some(joined));
+        Ok(())
     }
 
     /// An index becomes the number of kept elements before the one it meant.

@@ -12,6 +12,7 @@ mod channels;
 mod choose;
 pub mod compensated;
 mod elements;
+mod heads;
 mod importance;
 mod keep;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use carry::CarryError;
 pub use changes::{CutWeight, KeptElements, NodeNumbers, node_numbers};
 pub use channels::{CutChannels, PruneChannels};
 pub use elements::Axis;
+pub use heads::Grain;
 pub use importance::{Norm, ScoreError, importance, weight_scores};
 pub use keep::{Keep, KeepError, KeepProblem};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};

@@ -1,5 +1,6 @@
 //! What the nodes of a graph say about the elements of axes, as data.
 use super::elements::{Axis, Elements};
+use super::heads::Heads;
 use super::propagate;
 use lapidary_ir::{Graph, NodeId, Port, ValueId};
 use rustc_hash::FxHashSet;
@@ -164,12 +165,20 @@ pub(crate) struct Relations {
     pub(crate) rewrites: Vec<Rewrite>,
     /// Axes that carry channels some weight made, in direction of the computation.
     pub(crate) carried: FxHashSet<Axis>,
+    /// What is a head.
+    pub(crate) heads: Heads,
+    /// Axes split into heads, with the attention.
+    pub(crate) split: Vec<(Axis, usize)>,
+    /// Axes that several axes were merged into or split off, with all of them.
+    pub(crate) merged: Vec<(Axis, Vec<Axis>)>,
+    /// Attentions whose heads are the innermost part of an axis they are merged into.
+    pub(crate) innermost: FxHashSet<usize>,
 }
 
 impl Relations {
     /// What every node of `graph` says, and its interface.
-    pub(crate) fn of(graph: &Graph) -> Self {
-        let mut relations = Self::default();
+    pub(crate) fn of(graph: &Graph, heads: Heads) -> Self {
+        let mut relations = Self { heads, ..Self::default() };
         for &input in graph.inputs() {
             relations.pin_value(input, None, "is a graph input");
         }

@@ -1,6 +1,7 @@
 //! Products and recurrences whose channels can't be followed.
 use super::analysis::Analysis;
 use super::propagate::weight_behind;
+use super::heads::Heads;
 use super::relations::Relations;
 use lapidary_ir::{Graph, NodeId};
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ impl Analysis {
     pub fn ungrouped(&self, graph: &Graph) -> Vec<Ungrouped> {
         let members = self.groups.iter().flat_map(|group| &group.members);
         let grouped: BTreeSet<&str> = members.map(|member| member.node.as_str()).collect();
-        let relations = Relations::of(graph);
+        let relations = Relations::of(graph, Heads::default());
         let describe = |id: NodeId| {
             let node = &graph[id];
             let product = PRODUCTS.contains(&node.op_type.as_str());

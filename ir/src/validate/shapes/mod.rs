@@ -1,5 +1,6 @@
 //! Shapes of the inputs of a node against each other, where they are known: invariant 10.
 mod arrangement;
+mod attention;
 mod broadcast;
 mod convolution;
 mod normalization;
@@ -14,11 +15,12 @@ use crate::{Dim, Graph, Node, NodeId, schema};
 pub(super) fn check(scope: &Scope<'_>, id: NodeId, report: &mut Report) {
     let node = &scope.graph[id];
     let Some(opset) = scope.surroundings.opsets.standard() else { return };
-    if !node.is_standard() {
-        return;
-    }
     let mut site = Site { graph: scope.graph, node, opset, faults: Vec::new() };
-    site.check();
+    if node.is_standard() {
+        site.check();
+    } else if node.domain == "com.microsoft" {
+        site.check_microsoft();
+    }
     for fault in site.faults {
         report.add(10, || format!("{}: {fault}", node_text(scope.graph, id)));
     }
@@ -40,6 +42,7 @@ impl<'a> Site<'a> {
             "QLinearConv" => self.convolution(0, 3, Some(8)),
             "DeformConv" => self.convolution(0, 1, Some(3)),
             "ConvTranspose" => self.transposed_convolution(),
+            "Attention" => self.attention(),
             "Gemm" => self.gemm(),
             "MatMul" | "MatMulInteger" => self.product(0, 1),
             "QLinearMatMul" => self.product(0, 3),
@@ -55,6 +58,22 @@ impl<'a> Site<'a> {
             "QuantizeLinear" | "DequantizeLinear" => self.quantization(),
             "Max" | "Mean" | "Min" | "Sum" if self.opset < 8 => {}
             op_type if schema::is_broadcasting(op_type) && self.opset >= 7 => self.broadcast(),
+            _ => {}
+        }
+    }
+
+    /// Operators of ONNX Runtime's own domain.
+    fn check_microsoft(&mut self) {
+        match self.node.op_type.as_str() {
+            "Attention" => self.packed_attention(),
+            "MultiHeadAttention" => self.multi_head_attention(),
+            "GroupQueryAttention" => self.grouped_query_attention(),
+            "FusedConv" => self.convolution(0, 1, Some(2)),
+            "FusedGemm" => self.gemm(),
+            "BiasGelu" | "FastGelu" => self.broadcasts_into(&[1]),
+            "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
+                self.broadcasts_into(&[2, 3, 4]);
+            }
             _ => {}
         }
     }

@@ -275,3 +275,113 @@ fn a_scale_per_block_has_an_entry_per_block() {
         ["node `q` (QuantizeLinear): input 1 `s` has shape [4, 3], expected [4, 2], blocks of 4"]
     );
 }
+
+/// What is wrong with one attention of `op_type`, with inputs of zeros.
+fn attention(op_type: &str, shapes: &[&[i64]], ints: &[(&str, i64)]) -> Vec<String> {
+    let names = ["q", "k", "v"];
+    let mut build = Build::default();
+    for (name, shape) in names.iter().zip(shapes) {
+        build = build.input(name, shape);
+    }
+    build = build.node(op_type, &names[..shapes.len()], &["y"]);
+    for &(name, value) in ints {
+        build = build.int(name, value);
+    }
+    faults_in(23, build)
+}
+
+#[test]
+fn heads_divide_what_they_are_heads_of() {
+    let heads = [("q_num_heads", 4), ("kv_num_heads", 2)];
+    let faults = |shapes: &[&[i64]]| attention("Attention", shapes, &heads);
+    assert!(faults(&[&[1, 5, 12], &[1, 5, 6], &[1, 5, 8]]).is_empty());
+    assert_eq!(
+        faults(&[&[1, 5, 9], &[1, 5, 6], &[1, 5, 8]]),
+        ["node `attention` (Attention): input 0 `q` has width 9, expected a multiple of 4 heads"]
+    );
+    assert_eq!(
+        faults(&[&[1, 5, 12], &[1, 5, 8], &[1, 5, 8]]),
+        ["node `attention` (Attention): input 1 `k` has heads of 4, expected 3"]
+    );
+    let uneven = attention("Attention", &[&[1, 4, 5, 3], &[1, 3, 5, 2], &[1, 2, 5, 7]], &[]);
+    assert_eq!(
+        uneven,
+        [
+            "node `attention` (Attention): input 1 `k` has size of a head 2, expected 3 as input 0 `q`",
+            "node `attention` (Attention): input 2 `v` has number of heads 2, expected 3 as input 1 `k`",
+            "node `attention` (Attention): 4 heads of queries share 3 of keys, expected a multiple",
+        ]
+    );
+}
+
+/// What is wrong with the shapes of a node of ONNX Runtime's own domain.
+fn faults_of_microsoft(inputs: &str, node: &str) -> Vec<String> {
+    let text = format!(
+        "<ir_version: 10, opset_import: [\"\" : 17, \"com.microsoft\" : 1]> g ({inputs}) => (float[N] y) {{ y = com.microsoft.{node} }}"
+    );
+    let mut model = crate::text::parse(&text).expect("the text is valid");
+    model.graph.infer();
+    let violations = model.validate().into_iter().filter(|violation| violation.invariant == 10);
+    violations.map(|violation| violation.message).collect()
+}
+
+#[test]
+fn heads_of_onnx_runtimes_attention_divide_too() {
+    let packed = "float[1,5,12] x, float[12,36] w, float[36] b";
+    assert!(faults_of_microsoft(packed, "Attention<num_heads = 4>(x, w, b)").is_empty());
+    insta::assert_debug_snapshot!(faults_of_microsoft(packed, "Attention<num_heads = 5>(x, w, b)"), @r#"
+    [
+        "node `y` (Attention): input 1 `w` has 36 columns, expected a multiple of 3 times 5 heads",
+    ]
+    "#);
+    insta::assert_debug_snapshot!(
+        faults_of_microsoft(
+            "float[1,5,13] x, float[12,36] w, float[35] b",
+            "Attention<num_heads = 4, qkv_hidden_sizes = [8, 8, 16]>(x, w, b)"
+        ),
+        @r#"
+    [
+        "node `y` (Attention): input 1 `w` has number of inputs 12, expected 13 as input 0 `x`",
+        "node `y` (Attention): input 2 `b` has shape [35], expected [36], one per column of the weight",
+        "node `y` (Attention): qkv_hidden_sizes is [8, 8, 16], expected a sum of 36",
+    ]
+    "#
+    );
+    let three = "float[1,5,12] q, float[1,5,12] k, float[1,5,8] v, float[32] b";
+    assert!(faults_of_microsoft(three, "MultiHeadAttention<num_heads = 4>(q, k, v, b)").is_empty());
+    insta::assert_debug_snapshot!(
+        faults_of_microsoft(
+            "float[1,5,12] q, float[1,5,8] k, float[1,5,6] v, float[32] b",
+            "MultiHeadAttention<num_heads = 4>(q, k, v, b)"
+        ),
+        @r#"
+    [
+        "node `y` (MultiHeadAttention): input 2 `v` has width 6, expected a multiple of 4 heads",
+        "node `y` (MultiHeadAttention): input 1 `k` has heads of 2, expected 3",
+        "node `y` (MultiHeadAttention): input 3 `b` has shape [32], expected [30], one per element of queries, keys and values",
+    ]
+    "#
+    );
+    insta::assert_debug_snapshot!(
+        faults_of_microsoft(
+            "float[1,5,12] q, float[1,5,9] k, int32[1] n, int32 t",
+            "GroupQueryAttention<num_heads = 4, kv_num_heads = 3>(q, k, k, , , n, t)"
+        ),
+        @r#"
+    [
+        "node `y` (GroupQueryAttention): 4 heads of queries share 3 of keys, expected a multiple",
+    ]
+    "#
+    );
+    insta::assert_debug_snapshot!(
+        faults_of_microsoft(
+            "float[1,3,4,4] x, float[6,2,1,1] w",
+            "FusedConv<activation = \"Relu\">(x, w)"
+        ),
+        @r#"
+    [
+        "node `y` (FusedConv): input 1 `w` has 2 channels per group, expected 3 / 1 = 3",
+    ]
+    "#
+    );
+}

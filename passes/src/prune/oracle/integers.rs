@@ -2,7 +2,7 @@
 use super::At::{Readers, Source};
 use super::refusals::reasons;
 use super::{cuts, removes_exactly, removes_from, told};
-use crate::prune::Analysis;
+use crate::prune::{Analysis, Grain};
 use crate::quantize::qoperator::OperatorForm;
 use crate::quantize::testing::{calibration, model};
 use crate::quantize::{QuantizationPlan, QuantizeOptions};
@@ -59,7 +59,7 @@ fn what_quantization_writes_loses_channels() {
     assert!(form.written.contains_key("QLinearConv"), "{:?}", form.written);
     let found = told(&Analysis::of(&model.graph));
     assert_eq!(found, "a, b_conv: 8 of 8\nf_conv: 6 of 6\ny: 0 of 4");
-    let found = removes_from(&integers, BOTH);
+    let found = removes_from(&integers, BOTH, Grain::default());
     assert_eq!(
         found,
         "r_QuantizeLinear_Output_qlinearconv, b_conv: 8 of 8\nf_conv: 6 of 6\ny_qgemm: 0 of 4"

@@ -556,34 +556,6 @@ fn an_embedding_loses_columns() {
 }
 
 #[test]
-fn attention_loses_the_same_places_of_every_head() {
-    let found = removes_exactly(
-        "g (float[2,5,12] x) => (float[2,5,12] y)
-        <float[12,12] wq, float[12,12] wk, float[12,12] wv, float[12,12] wo, int64[4] heads = {2, 5, 2, 6},
-         int64[3] merged = {2, 5, 12}, float scale = {0.4}> {
-            q = MatMul(x, wq)
-            k = MatMul(x, wk)
-            v = MatMul(x, wv)
-            qh = Reshape(q, heads)
-            kh = Reshape(k, heads)
-            vh = Reshape(v, heads)
-            qt = Transpose<perm = [0, 2, 1, 3]>(qh)
-            kt = Transpose<perm = [0, 2, 3, 1]>(kh)
-            vt = Transpose<perm = [0, 2, 1, 3]>(vh)
-            s = MatMul(qt, kt)
-            n = Mul(s, scale)
-            p = Softmax(n)
-            c = MatMul(p, vt)
-            ct = Transpose<perm = [0, 2, 1, 3]>(c)
-            m = Reshape(ct, merged)
-            y = MatMul(m, wo)
-        }",
-        &[Source],
-    );
-    assert_eq!(found, "q, k: 6 of 6\nv: 6 of 6\ny: 0 of 12");
-}
-
-#[test]
 fn repeated_gates() {
     removes_exactly(
         "g (float[2,3,4,4] x) => (float[2,4,4,4] y)
@@ -613,4 +585,29 @@ fn quantized_weights_keep_their_scales() {
         }",
         &[Readers],
     );
+}
+
+#[test]
+fn a_quantized_weight_on_a_residual_stream_has_rows_and_columns() {
+    let source = "g (float[2,3,4,4] x) => (float[2,4,4,4] y)
+        <float[6,3,1,1] w0, int8[6,6,1,1] w1, float[6] s = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}, int8[6] z = {0, 0, 0, 0, 0, 0},
+         float[4,6,1,1] w2> {
+            a = Conv(x, w0)
+            w = DequantizeLinear<axis = 0>(w1, s, z)
+            b = Conv(a, w)
+            c = Add(a, b)
+            y = Conv(c, w2)
+        }";
+    let mut model = crate::testing::parse(source);
+    model.graph.infer();
+    let analysis = crate::prune::Analysis::of(&model.graph);
+    insta::assert_snapshot!(analysis.groups[0], @r"
+    a, b: 6 of 6 channels can go
+      made by `w0` axis 0 of `a`
+      made by `w1` axis 0 of `b`
+      read by `w1` axis 1 of `b`
+      read by `w2` axis 1 of `y`
+      along `s` axis 0 of `w`
+      along `z` axis 0 of `w`
+    ");
 }

@@ -1,5 +1,4 @@
 //! Operators that put elements side by side, or take them apart again.
-use super::elementwise::along;
 use super::site::{Site, from_front};
 use crate::prune::elements::Axis;
 use crate::prune::relations::{Map, Place};
@@ -129,41 +128,4 @@ pub(super) fn pad(site: &mut Site<'_>) -> &'static str {
         site.count(pads.place(axes.len() + entry), outer, (before + len, total), 1);
     }
     "pads the axis with its own elements"
-}
-
-/// What has extent 1 is repeated, as often as the shape says.
-pub(super) fn expand(site: &mut Site<'_>) -> &'static str {
-    let why = "expands to a shape that is computed at run time; run `optimize` first";
-    let (Some((x, own)), Some((y, rank))) = (site.input(0), site.output(0)) else { return why };
-    let Some(shape) = site.list(1, "shape") else { return why };
-    if shape.values.len() > rank || own > rank {
-        return why;
-    }
-    for axis in 0..own {
-        along(site, Axis::new(x, axis), Axis::new(y, rank - own + axis));
-    }
-    for (entry, &value) in shape.values.iter().enumerate() {
-        let axis = Axis::new(y, rank - shape.values.len() + entry);
-        let Some(extent) = site.extent(axis).filter(|_| value != 1) else { continue };
-        site.free(axis);
-        site.count(shape.place(entry), axis, (0, extent), 1);
-    }
-    why
-}
-
-/// What has extent 1 is repeated; an axis repeated once stays.
-pub(super) fn tile(site: &mut Site<'_>) -> &'static str {
-    let why = "repeats the axis";
-    let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else { return why };
-    let Some(repeats) = site.list(1, "repeats") else { return why };
-    for (axis, &count) in repeats.values.iter().enumerate().take(rank) {
-        let (inner, outer) = (Axis::new(x, axis), Axis::new(y, axis));
-        if count == 1 {
-            site.tie(inner, outer);
-        } else if let (Some(1), Some(extent)) = (site.extent(inner), site.extent(outer)) {
-            site.free(outer);
-            site.count(repeats.place(axis), outer, (0, extent), 1);
-        }
-    }
-    why
 }

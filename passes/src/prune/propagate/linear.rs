@@ -120,6 +120,11 @@ pub(super) fn gemm(site: &mut Site<'_>) -> &'static str {
 /// Y\[…, M, N\] = A\[…, M, K\] · B\[…, K, N\]: K is read on both sides, a constant side makes its
 /// other axis, batch axes broadcast.
 pub(super) fn matmul(site: &mut Site<'_>) -> &'static str {
+    product(site, (false, false))
+}
+
+/// The same, with the last two axes of A or B exchanged where `transposed` says so.
+pub(super) fn product(site: &mut Site<'_>, transposed: (bool, bool)) -> &'static str {
     let why = "multiplies vectors or matrices of a shape that is not known";
     let (Some((a, ra)), Some((b, rb)), Some((y, ry))) =
         (site.input(0), site.input(1), site.output(0))
@@ -134,8 +139,12 @@ pub(super) fn matmul(site: &mut Site<'_>) -> &'static str {
             super::elementwise::along(site, Axis::new(value, axis), Axis::new(y, ry + axis - rank));
         }
     }
-    let (rows, left) = (Axis::new(a, ra - 2), Axis::new(a, ra - 1));
-    let (right, columns) = (Axis::new(b, rb - 2), Axis::new(b, rb - 1));
+    let last_two = |value, rank, exchanged| match exchanged {
+        false => (Axis::new(value, rank - 2), Axis::new(value, rank - 1)),
+        true => (Axis::new(value, rank - 1), Axis::new(value, rank - 2)),
+    };
+    let (rows, left) = last_two(a, ra, transposed.0);
+    let (right, columns) = last_two(b, rb, transposed.1);
     if site.is_weight(a) {
         site.produce(rows, Axis::new(y, ry - 2));
         site.consume(right, left);

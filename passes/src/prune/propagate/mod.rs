@@ -2,16 +2,19 @@
 //!
 //! One `match` on the operator; an operator that is not listed stops pruning there. An axis a rule
 //! says nothing about has to stay as it is: nothing is guessed through.
+mod attention;
 mod einsum;
 mod elementwise;
 mod integers;
 mod join;
 mod linear;
+mod microsoft;
 mod normalization;
 mod quantize;
 mod recurrent;
 mod reduce;
 mod regroup;
+mod repeat;
 mod select;
 mod site;
 mod spatial;
@@ -19,7 +22,7 @@ mod spatial;
 use super::relations::Relations;
 use lapidary_ir::{Graph, NodeId};
 use site::Site;
-pub(crate) use site::{constant, weight_behind};
+pub(crate) use site::{constant, piece, weight_behind};
 
 /// Adds to `relations` what node `id` says.
 pub(crate) fn state(graph: &Graph, id: NodeId, relations: &mut Relations) {
@@ -33,6 +36,9 @@ fn rule(site: &mut Site<'_>) -> &'static str {
     if let Some(why) = integers::rule(site) {
         return why;
     }
+    if site.node().domain == "com.microsoft" {
+        return microsoft::rule(site);
+    }
     if !site.node().is_standard() {
         return "has no rule for channels";
     }
@@ -41,6 +47,8 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         "ConvTranspose" => linear::conv_transpose(site),
         "Gemm" => linear::gemm(site),
         "MatMul" => linear::matmul(site),
+        "Attention" => attention::attention(site),
+        "RotaryEmbedding" => attention::rotary(site),
         "BatchNormalization" => normalization::batch(site),
         "InstanceNormalization" => normalization::instance(site),
         "GroupNormalization" => normalization::group(site),
@@ -64,8 +72,8 @@ fn rule(site: &mut Site<'_>) -> &'static str {
         "Concat" => join::concat(site),
         "Split" => join::split(site),
         "Pad" => join::pad(site),
-        "Expand" => join::expand(site),
-        "Tile" => join::tile(site),
+        "Expand" => repeat::expand(site),
+        "Tile" => repeat::tile(site),
         "Slice" => select::slice(site),
         "Gather" => select::gather(site),
         "Shape" => select::shape(site),

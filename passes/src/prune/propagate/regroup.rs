@@ -1,7 +1,7 @@
 //! Operators that arrange axes anew.
 use super::site::{Site, from_front};
 use crate::prune::elements::Axis;
-use crate::prune::relations::Map;
+use crate::prune::relations::{Map, Place};
 use lapidary_ir::{Dim, ValueId};
 
 const MERGED: &str = "merges or splits the axis in a way that is not followed";
@@ -27,12 +27,9 @@ pub(super) fn transpose(site: &mut Site<'_>) -> &'static str {
 pub(super) fn reshape(site: &mut Site<'_>) -> &'static str {
     let (Some((x, _)), Some((y, rank))) = (site.input(0), site.output(0)) else { return MERGED };
     let list = site.list(1, "shape");
-    let known = |value: ValueId| -> Option<Vec<Option<i64>>> {
-        Some(site.graph.value(value).elements()?.iter().map(Dim::value).collect())
-    };
     let target: Option<Vec<Option<i64>>> = match &list {
         Some(list) => Some(list.values.iter().map(|&value| Some(value)).collect()),
-        None => site.node().input(1).and_then(known),
+        None => site.known(1),
     };
     let Some(target) = target.filter(|target| target.len() == rank) else { return COMPUTED };
     for (inner, outer, map) in regroup(site, x, y) {
@@ -43,6 +40,10 @@ pub(super) fn reshape(site: &mut Site<'_>) -> &'static str {
             (false, Some(list), Some(extent)) => {
                 site.tie_by(inner, outer, map);
                 site.count(list.place(outer.axis), outer, (0, extent), 1);
+            }
+            (false, None, Some(extent)) if site.is_written(1, outer.axis) => {
+                site.tie_by(inner, outer, map);
+                site.count(Place::Input(1, outer.axis), outer, (0, extent), 1);
             }
             _ => {
                 site.pin(inner, COMPUTED);
@@ -141,6 +142,10 @@ fn regroup(site: &mut Site<'_>, x: ValueId, y: ValueId) -> Vec<(Axis, Axis, Map)
         } else if next_i == i + 1 && next_j == j + 1 && from[i] == to[j] {
             site.free(Axis::new(x, i));
             site.free(Axis::new(y, j));
+        } else {
+            let inner = known_behind(site, x, i..next_i);
+            let outer = known_behind(site, y, j..next_j);
+            moves.extend(inner.zip(outer).and_then(|(inner, outer)| repeat(site, &inner, &outer)));
         }
         (i, j) = (next_i, next_j);
     }
@@ -180,26 +185,95 @@ fn factors(site: &Site<'_>, value: ValueId, range: std::ops::Range<usize>) -> Op
     Some(factors)
 }
 
+/// The axes of a range behind the last whose extent is not a number.
+fn known_behind(
+    site: &Site<'_>,
+    value: ValueId,
+    range: std::ops::Range<usize>,
+) -> Option<Vec<Factor>> {
+    let unknown =
+        range.clone().rev().find(|&axis| site.extent(Axis::new(value, axis)).is_none())?;
+    factors(site, value, unknown + 1..range.end).filter(|factors| !factors.is_empty())
+}
+
+/// Of a segment some number of times as large as what is known of both sides, with the larger a multiple of the
+/// smaller: what holds for the larger holds for the whole, and the axis in front keeps its extent, as both sides
+/// lose the same share.
+fn repeat(site: &mut Site<'_>, inner: &[Factor], outer: &[Factor]) -> Option<(Axis, Axis, Map)> {
+    let size = |factors: &[Factor]| factors.iter().map(|factor| factor.extent).product::<usize>();
+    let (before, after) = (size(inner), size(outer));
+    if !before.max(after).is_multiple_of(before.min(after)) {
+        return None;
+    }
+    choose(site, inner, outer)
+}
+
 /// The input axis that carries channels, or else the largest; and the output axis that separates
-/// most of its elements.
-fn choose(site: &Site<'_>, inner: &[Factor], outer: &[Factor]) -> Option<(Axis, Axis, Map)> {
+/// most of its elements. Of several that carry channels, the heads of an attention count.
+fn choose(site: &mut Site<'_>, inner: &[Factor], outer: &[Factor]) -> Option<(Axis, Axis, Map)> {
+    if let ([whole], parts) | (parts, [whole]) = (inner, outer) {
+        site.merges(whole.axis, parts.iter().map(|part| part.axis).collect());
+    }
     let carrying: Vec<&Factor> = inner.iter().filter(|factor| site.carries(factor.axis)).collect();
     let source = match carrying.as_slice() {
         [] => inner.iter().max_by_key(|factor| factor.extent)?,
         [only] => only,
-        _ => return None,
+        several => {
+            let mut heads =
+                several.iter().filter(|factor| matches!(site.heads(factor.axis), Some((_, true))));
+            let (first, None) = (heads.next()?, heads.next()) else { return None };
+            first
+        }
     };
-    let overlap = |factor: &&Factor| {
-        let low = source.stride.max(factor.stride);
-        let high = (source.stride * source.extent).min(factor.stride * factor.extent);
-        high / low
+    let target = match of_attention(site, source, outer) {
+        Some(target) => target,
+        None => outer.iter().max_by_key(|factor| overlap(source, factor))?,
     };
-    let target = outer.iter().max_by_key(overlap)?;
-    let total = inner.iter().map(|factor| factor.extent).product();
+    if target.stride * target.extent > source.stride * source.extent {
+        site.repeats_heads(target.axis);
+    }
+    let size = |factors: &[Factor]| factors.iter().map(|factor| factor.extent).product::<usize>();
+    let total = size(inner).max(size(outer));
     let map = Map::Digits {
         total,
         left: (source.stride, source.extent),
         right: (target.stride, target.extent),
     };
     Some((source.axis, target.axis, map))
+}
+
+/// How many elements of the one the other separates.
+fn overlap(source: &Factor, target: &Factor) -> usize {
+    let low = source.stride.max(target.stride);
+    let high = (source.stride * source.extent).min(target.stride * target.extent);
+    high / low
+}
+
+/// The output axis to follow where one of those `source` is split into counts the heads of an
+/// attention: that one, or the largest one behind it. If there are several, the outermost: the
+/// keys' heads stand before the queries that share them; unless all heads were repeated before.
+fn of_attention<'a>(
+    site: &mut Site<'_>,
+    source: &Factor,
+    outer: &'a [Factor],
+) -> Option<&'a Factor> {
+    let parts: Vec<&Factor> = outer.iter().filter(|part| overlap(source, part) > 1).collect();
+    if parts.len() < 2 {
+        return None;
+    }
+    let heads: Vec<(&Factor, usize, bool)> = parts
+        .iter()
+        .filter_map(|&part| site.heads(part.axis).map(|(own, followed)| (part, own, followed)))
+        .collect();
+    let own = site.heads(source.axis).map(|(attention, _)| attention);
+    let innermost = own.is_some_and(|own| site.are_innermost(own));
+    let &(head, attention, followed) = if innermost { heads.last()? } else { heads.first()? };
+    if followed {
+        site.split_into_heads(source.axis, attention);
+        return Some(head);
+    }
+    if own.is_some() {
+        return None;
+    }
+    parts.into_iter().filter(|part| part.stride < head.stride).max_by_key(|part| part.extent)
 }

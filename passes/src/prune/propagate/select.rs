@@ -9,13 +9,22 @@ use lapidary_ir::{Graph, NodeId};
 pub(super) fn slice(site: &mut Site<'_>) -> &'static str {
     let why = "slices with bounds that are computed at run time; run `optimize` first";
     let (Some((x, rank)), Some((y, _))) = (site.input(0), site.output(0)) else { return why };
-    let (Some(starts), Some(ends)) = (site.list(1, "starts"), site.list(2, "ends")) else {
-        return why;
-    };
     let axes = match (site.list(3, "axes"), site.node().input(3)) {
         (Some(axes), _) => axes.values.iter().map(|&axis| from_front(axis, rank)).collect(),
-        (None, None) => (0..starts.values.len()).map(Some).collect::<Vec<_>>(),
+        (None, None) => match site.list(1, "starts") {
+            Some(starts) => (0..starts.values.len()).map(Some).collect::<Vec<_>>(),
+            None => return why,
+        },
         (None, Some(_)) => return why,
+    };
+    if axes.contains(&None) {
+        return why;
+    }
+    for axis in (0..rank).filter(|axis| !axes.contains(&Some(*axis))) {
+        site.tie(Axis::new(x, axis), Axis::new(y, axis));
+    }
+    let (Some(starts), Some(ends)) = (site.list(1, "starts"), site.list(2, "ends")) else {
+        return why;
     };
     let steps = match (site.list(4, "steps"), site.node().input(4)) {
         (Some(steps), _) => steps.values,
@@ -23,11 +32,8 @@ pub(super) fn slice(site: &mut Site<'_>) -> &'static str {
         (None, Some(_)) => return why,
     };
     let lengths = [starts.values.len(), ends.values.len(), steps.len()];
-    if lengths.iter().any(|&length| length != axes.len()) || axes.contains(&None) {
+    if lengths.iter().any(|&length| length != axes.len()) {
         return why;
-    }
-    for axis in (0..rank).filter(|axis| !axes.contains(&Some(*axis))) {
-        site.tie(Axis::new(x, axis), Axis::new(y, axis));
     }
     let mut picked = false;
     for (entry, axis) in axes.iter().enumerate() {

@@ -135,6 +135,46 @@ impl<'a> Site<'a> {
         self.relations.carried.contains(&axis)
     }
 
+    /// The attention whose heads run along the axis, and whether heads are followed there.
+    pub(super) fn heads(&self, axis: Axis) -> Option<(usize, bool)> {
+        let attention = self.relations.heads.attention(axis)?;
+        Some((attention, self.relations.heads.follows(attention)))
+    }
+
+    /// The axis is split into heads.
+    pub(super) fn split_into_heads(&mut self, axis: Axis, attention: usize) {
+        self.relations.split.push((axis, attention));
+    }
+
+    /// `parts` were merged into `whole` or split off it.
+    pub(super) fn merges(&mut self, whole: Axis, parts: Vec<Axis>) {
+        self.relations.merged.push((whole, parts));
+    }
+
+    /// Behind each other on `axis` lie all heads, several times.
+    pub(super) fn repeats_heads(&mut self, axis: Axis) {
+        if let Some((attention, _)) = self.heads(axis) {
+            self.relations.innermost.insert(attention);
+        }
+    }
+
+    /// Whether the heads of an attention are the innermost part of an axis.
+    pub(super) fn are_innermost(&self, attention: usize) -> bool {
+        self.relations.innermost.contains(&attention)
+    }
+
+    /// Whether an entry of a list can be written anew: it is constant, or joined from constants.
+    pub(super) fn is_written(&self, slot: usize, entry: usize) -> bool {
+        let list = self.node().input(slot);
+        list.is_some_and(|list| piece(self.graph, list, entry).is_some())
+    }
+
+    /// The elements of a list of numbers as far as they are known.
+    pub(super) fn known(&self, slot: usize) -> Option<Vec<Option<i64>>> {
+        let elements = self.graph.value(self.node().input(slot)?).elements()?;
+        Some(elements.iter().map(Dim::value).collect())
+    }
+
     /// Nothing about the axis hinders anyone.
     pub(super) fn free(&mut self, axis: Axis) {
         self.mentioned.insert(axis);
@@ -207,10 +247,15 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// A weight makes the channels of `output` along `weight`.
-    pub(super) fn produce(&mut self, weight: Axis, output: Axis) {
+    /// A weight makes channels along `weight`; which ones is told by ties.
+    pub(super) fn makes(&mut self, weight: Axis) {
         self.relations.roles.push((weight, Role::Producer, self.id));
         self.relations.carried.insert(weight);
+    }
+
+    /// A weight makes the channels of `output` along `weight`.
+    pub(super) fn produce(&mut self, weight: Axis, output: Axis) {
+        self.makes(weight);
         self.tie(weight, output);
     }
 
@@ -226,8 +271,7 @@ impl<'a> Site<'a> {
 
     /// A weight makes the channels of `output` along `weight`, as `map` says.
     pub(super) fn produce_by(&mut self, weight: Axis, output: Axis, map: Map) {
-        self.relations.roles.push((weight, Role::Producer, self.id));
-        self.relations.carried.insert(weight);
+        self.makes(weight);
         self.tie_by(weight, output, map);
     }
 
@@ -322,6 +366,26 @@ pub(crate) fn weight_behind(graph: &Graph, value: ValueId) -> Option<ValueId> {
         value = node.input(0)?;
     }
     Some(value)
+}
+
+/// Where an entry of a list stands that `Concat` joins: the node, the slot of a constant and the entry in it.
+pub(crate) fn piece(graph: &Graph, list: ValueId, entry: usize) -> Option<(NodeId, usize, usize)> {
+    let id = graph.producer(list)?;
+    let node = &graph[id];
+    if !node.is("Concat") {
+        return None;
+    }
+    let mut entry = entry;
+    for (slot, part) in node.inputs().iter().enumerate() {
+        let part = (*part)?;
+        let [length] = graph.value(part).shape()? else { return None };
+        let length = usize::try_from(length.value()?).ok()?;
+        if entry < length {
+            return constant(graph, part).map(|_| (id, slot, entry));
+        }
+        entry -= length;
+    }
+    None
 }
 
 /// Constant data: an initializer or the tensor of a `Constant` node.
