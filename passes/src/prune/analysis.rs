@@ -72,6 +72,15 @@ pub(crate) struct Channel {
     pins: BTreeSet<usize>,
 }
 
+impl Channel {
+    /// How many elements there are on each axis.
+    pub(crate) fn counts(&self) -> BTreeMap<Axis, usize> {
+        let mut counts = BTreeMap::new();
+        self.elements.iter().for_each(|&(axis, _)| *counts.entry(axis).or_default() += 1);
+        counts
+    }
+}
+
 impl Analysis {
     /// Follows every channel a weight of `graph` makes; those of an attention are heads. Types must have been
     /// inferred.

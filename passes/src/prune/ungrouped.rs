@@ -1,7 +1,7 @@
 //! Products and recurrences whose channels can't be followed.
 use super::analysis::Analysis;
-use super::propagate::weight_behind;
 use super::heads::Heads;
+use super::propagate::weight_behind;
 use super::relations::Relations;
 use lapidary_ir::{Graph, NodeId};
 use std::collections::BTreeSet;

@@ -2,11 +2,14 @@
 use super::network::Network;
 use super::obs::{self, Reader};
 use super::products::Product;
+use super::swaps::{self, Rereader};
 use super::zeros::Live;
 use crate::prune::analysis::Group;
 use crate::prune::importance::{Norm, importance, numbers};
 use crate::prune::ranking::{Importance, Part, Ranking};
+use crate::prune::select::balances_of;
 use ndarray::{Array1, Array2};
+use std::collections::BTreeMap;
 
 /// A product that reads channels of a group.
 struct Read<'a> {
@@ -68,6 +71,27 @@ impl Network<'_> {
         scores
     }
 
+    /// The channels of a group that go instead of `gone`, as many, where readers lose less by it. Only channels on the
+    /// same axes stand for each other.
+    pub(super) fn exchanged(&self, index: usize, gone: Vec<usize>) -> Vec<usize> {
+        let group = &self.analysis.groups[index];
+        let rereader = |read: Read<'_>| {
+            let rows = read.product.rows(&self.model.graph)?;
+            Rereader::new(rows, read.gram, read.columns, &gone)
+        };
+        let mut readers: Vec<Rereader> =
+            self.reads(group).into_iter().filter_map(rereader).collect();
+        if readers.is_empty() || !balances_of(self.analysis, group).is_empty() {
+            return gone;
+        }
+        let places: Vec<BTreeMap<_, usize>> = (0..group.size)
+            .map(|number| self.analysis.channels[group.channels[number]].counts())
+            .collect();
+        let removable = group.removable.iter().copied();
+        let staying = removable.filter(|number| !gone.contains(number)).collect();
+        swaps::exchange(&mut readers, gone, staying, |a, b| places[a] == places[b])
+    }
+
     /// Σ Var x over the columns of a channel, each times ‖W_c‖² if weighted, by reader.
     fn sums(&self, reads: &[Read<'_>], weighted: bool) -> Vec<Part> {
         let of_reader = |read: &Read<'_>| {
@@ -111,7 +135,6 @@ mod tests {
     use crate::quantize::testing::model;
     use crate::samples::batches::Batches;
     use lapidary_ir::Tensor;
-    use std::collections::BTreeMap;
 
     /// Scores of the three channels h = x · diag(1, −3, 2), read with weights (5, 1, 0), where the numbers of x have
     /// variances 1, 1 and 0 and are uncorrelated.

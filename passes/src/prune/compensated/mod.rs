@@ -1,7 +1,8 @@
 //! Removes channels such that those that stay make up for them, without training.
 //!
 //! 1. Moments of what products multiply, on samples without labels.
-//! 2. The order in which the channels of each group go: Optimal Brain Surgeon on groups, over all readers.
+//! 2. The order in which the channels of each group go: Optimal Brain Surgeon on groups, over all readers; when it is
+//!    known how many go, exchanges with those that stay.
 //! 3. What the outputs lose when channels of one group go and its readers make up for it.
 //! 4. How many go of each group: least loss for what is saved, until the target is met.
 //! 5. The cut; weights from the moments; then every product fitted to what it gave in the original.
@@ -23,6 +24,7 @@ use crate::quantize::NodeSelector;
 use crate::samples::batches::Batches;
 use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::{Graph, Model};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 mod allocate;
@@ -41,6 +43,7 @@ mod refit;
 mod renormalize;
 mod schedule;
 mod sensitivity;
+mod swaps;
 mod top_one;
 mod watch;
 mod zeros;
@@ -263,8 +266,15 @@ fn pruned(
             lists.entry(group).or_default().extend(channels);
         }
         lists.values_mut().for_each(|channels| channels.sort_unstable());
-        let lists: Vec<(usize, Vec<usize>)> = lists.clone().into_iter().collect();
-        let (model, report) = finish(&lists)?;
+        if options.ranking.importance == Importance::Obs {
+            progress("swaps", round - 1, rounds);
+            let free = |group: &usize| !matches!(limits[*group], Limit::Removed(_));
+            lists.par_iter_mut().filter(|(group, _)| free(group)).for_each(|(&group, channels)| {
+                *channels = network.exchanged(group, std::mem::take(channels));
+            });
+        }
+        let chosen: Vec<(usize, Vec<usize>)> = lists.clone().into_iter().collect();
+        let (model, report) = finish(&chosen)?;
         let removed = report.plan.groups.iter().map(|group| group.removed.len()).sum();
         let loss = report.losses.last().map_or(0.0, |&(_, loss)| loss);
         told.push(Round { removed, share: report.share, loss });

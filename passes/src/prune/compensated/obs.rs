@@ -27,15 +27,51 @@ impl Reader {
     /// None when the moments do not allow it.
     pub(super) fn new(
         weights: Array2<f64>,
-        mut gram: Array2<f64>,
+        gram: Array2<f64>,
         columns: Vec<Vec<usize>>,
     ) -> Option<Self> {
+        let (mut reader, gram) = Self::with_gram(weights, gram, columns)?;
+        reader.inverse = Cholesky::new(gram)?.inverse();
+        Some(reader)
+    }
+
+    /// A reader whose inverse matrix is still to come, and H.
+    pub(super) fn with_gram(
+        weights: Array2<f64>,
+        mut gram: Array2<f64>,
+        columns: Vec<Vec<usize>>,
+    ) -> Option<(Self, Array2<f64>)> {
         let energy = (weights.dot(&gram) * &weights).sum();
         let scale = if energy > 0.0 { 1.0 / energy } else { return None };
         let ridge = ridge(&gram);
         gram.diag_mut().mapv_inplace(|number| number + ridge);
-        let inverse = Cholesky::new(gram)?.inverse();
-        Some(Self { weights, inverse, scale, columns })
+        let inverse = Array2::zeros((0, 0));
+        Some((Self { weights, inverse, scale, columns }, gram))
+    }
+
+    /// W H, of weights from which nothing went.
+    pub(super) fn target(&self, gram: &Array2<f64>) -> Array2<f64> {
+        self.weights.dot(gram)
+    }
+
+    /// 1 / E‖W x‖².
+    pub(super) fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The weights and the inverse matrix of the columns that are left.
+    pub(super) fn state(&self) -> (&Array2<f64>, &Array2<f64>) {
+        (&self.weights, &self.inverse)
+    }
+
+    /// Puts others in their place, with the columns of every channel.
+    pub(super) fn replace(
+        &mut self,
+        weights: Array2<f64>,
+        inverse: Array2<f64>,
+        columns: Vec<Vec<usize>>,
+    ) {
+        (self.weights, self.inverse, self.columns) = (weights, inverse, columns);
     }
 
     /// ((H⁻¹)_SS)⁻¹.
@@ -44,7 +80,8 @@ impl Reader {
         Cholesky::new(Array2::from_shape_fn((columns.len(), columns.len()), entry))
     }
 
-    fn loss(&self, channel: usize) -> f64 {
+    /// What is lost when a channel goes, in parts of E‖W x‖².
+    pub(super) fn loss(&self, channel: usize) -> f64 {
         let columns = &self.columns[channel];
         if columns.is_empty() {
             return 0.0;
@@ -57,7 +94,7 @@ impl Reader {
     }
 
     /// Takes a channel out of the weights and the matrix.
-    fn remove(&mut self, channel: usize) {
+    pub(super) fn remove(&mut self, channel: usize) {
         let columns = std::mem::take(&mut self.columns[channel]);
         if columns.is_empty() {
             return;
@@ -114,11 +151,11 @@ pub(super) fn order(readers: &mut [Reader], channels: &[usize]) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
     use ndarray::array;
 
-    fn gram() -> Array2<f64> {
+    pub(in super::super) fn gram() -> Array2<f64> {
         array![
             [4.0, 1.0, 0.5, 0.0],
             [1.0, 3.0, 1.5, 0.2],
@@ -127,13 +164,13 @@ mod tests {
         ]
     }
 
-    fn weights() -> Array2<f64> {
+    pub(in super::super) fn weights() -> Array2<f64> {
         array![[1.0, -0.5, 0.8, 0.3], [0.2, 0.7, -0.4, 0.9]]
     }
 
     /// min over W′ with zero columns `gone` of tr((W − W′) H (W − W′)ᵀ), H with the ridge, from the normal
     /// equations of the columns that stay.
-    fn least_loss(gone: &[usize]) -> f64 {
+    pub(in super::super) fn least_loss(gone: &[usize]) -> f64 {
         let mut matrix = gram();
         let ridge = ridge(&matrix);
         matrix.diag_mut().mapv_inplace(|number| number + ridge);
@@ -152,6 +189,12 @@ mod tests {
         }
         (error.dot(&matrix) * &error).sum()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{gram, least_loss, weights};
+    use super::*;
 
     fn reader(columns: Vec<Vec<usize>>) -> Reader {
         Reader::new(weights(), gram(), columns).expect("positive definite")
