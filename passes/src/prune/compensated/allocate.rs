@@ -26,6 +26,11 @@ impl Curve {
         self.points.push((steps, loss.max(least)));
     }
 
+    /// The same with a part of every loss.
+    pub(super) fn scaled(&self, part: f64) -> Self {
+        Self { points: self.points.iter().map(|&(steps, loss)| (steps, part * loss)).collect() }
+    }
+
     /// The loss after so many steps, on straight lines between the points.
     pub(super) fn loss(&self, steps: usize) -> f64 {
         let mut before = (0, 0.0);

@@ -216,6 +216,9 @@ impl Part<'_> {
         let runs = steps * sensitivity::SHARES.len();
         let measured_on = spread(all, affordable(macs(&model.graph), runs, MEASURED));
         let curves = Trials::new(network, &measured_on).curves(&sequences, progress)?;
+        let left = network.left_behind(&sequences)?;
+        let curves: Vec<_> =
+            curves.iter().zip(&left).map(|(curve, left)| curve.scaled(*left)).collect();
         let taken = allocate(&ledger, &extents, &groups, &curves, target.share * self.cost);
         let left = ledger.total(&allocate::after(&extents, &groups, &taken)) / self.cost;
         check(left, target)?;
