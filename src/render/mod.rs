@@ -47,7 +47,7 @@ pub(crate) use verify::verify;
 
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};
-use lapidary::Error;
+use lapidary::{Cost, Error};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 use std::fmt;
@@ -172,6 +172,21 @@ fn signed(change: i64) -> String {
         _ => "-",
     };
     format!("{sign}{}", grouped(change.unsigned_abs()))
+}
+
+/// The cells of what a model costs: nodes, parameters, bytes, MACs.
+fn cost_cells(Cost { nodes, parameters, bytes, macs }: Cost) -> [String; 4] {
+    [nodes as u64, parameters, bytes, macs].map(grouped)
+}
+
+/// A signal-to-noise ratio; without noise there is none.
+fn decibels(ratio: Option<f64>, digits: usize) -> String {
+    ratio.map_or_else(|| "equal".to_owned(), |db| format!("{db:.digits$} dB"))
+}
+
+/// A share in percent if it is known.
+fn percent_or_dash(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), percent)
 }
 
 /// A share in percent.

@@ -1,7 +1,7 @@
 //! The report of `optimize`.
 use super::ledger::{PassReport, ledger};
 use super::verification::{Verification, verification_line};
-use super::{grouped, json, table};
+use super::{cost_cells, json, table};
 use lapidary::Cost;
 use lapidary::passes::{Record, Reverted};
 use serde::Serialize;
@@ -42,7 +42,7 @@ pub(crate) fn optimize<'a>(report: &OptimizeReport<'a>, explain: bool, as_json: 
     }
     let line = |name: &str, cost: Cost| {
         let mut row = vec![name.to_owned()];
-        row.extend([cost.nodes as u64, cost.parameters, cost.bytes, cost.macs].map(grouped));
+        row.extend(cost_cells(cost));
         row
     };
     let rows = vec![line("original", report.before), line("optimized", report.after)];

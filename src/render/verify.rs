@@ -1,5 +1,5 @@
 //! The report of `verify`.
-use super::{json, layers, percent, table};
+use super::{decibels, json, layers, percent, percent_or_dash, table};
 use lapidary::{Evaluation, LayerError, Reference};
 use serde::Serialize;
 
@@ -38,8 +38,8 @@ pub(crate) fn verify(
             output.name.clone(),
             format!("{:.3e}", output.max_abs),
             format!("{:.3e}", output.max_rel),
-            output.sqnr_db.map_or_else(|| "equal".to_owned(), |db| format!("{db:.2} dB")),
-            output.agreement.map_or_else(|| "-".to_owned(), percent),
+            decibels(output.sqnr_db, 2),
+            percent_or_dash(output.agreement),
         ]
     };
     let rows = evaluation.outputs.iter().map(row).collect();

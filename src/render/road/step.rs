@@ -1,5 +1,5 @@
 //! A step of a model on its road.
-use super::super::{grouped, percent};
+use super::super::{cost_cells, decibels, percent_or_dash};
 use lapidary::ir::Model;
 use lapidary::{Cost, Evaluation, OutputError};
 use serde::Serialize;
@@ -33,14 +33,13 @@ impl Step {
 
     /// A row of the table of steps.
     pub(super) fn row(&self, measured: bool, labelled: bool) -> Vec<String> {
-        let Cost { nodes, parameters, bytes, macs } = self.cost;
         let mut row = vec![self.name.clone()];
-        row.extend([nodes as u64, parameters, bytes, macs].map(grouped));
+        row.extend(cost_cells(self.cost));
         if measured {
             row.extend(self.errors());
         }
         if labelled {
-            row.push(self.accuracy.map_or_else(|| "-".to_owned(), percent));
+            row.push(percent_or_dash(self.accuracy));
         }
         row
     }
@@ -53,10 +52,6 @@ impl Step {
         let rel = self.outputs.iter().map(|output| output.max_rel).fold(0.0, f64::max);
         let sqnr = self.outputs.iter().filter_map(|output| output.sqnr_db).reduce(f64::min);
         let agreement = self.outputs.iter().filter_map(|output| output.agreement).reduce(f64::min);
-        [
-            format!("{rel:.1e}"),
-            sqnr.map_or_else(|| "equal".to_owned(), |db| format!("{db:.1} dB")),
-            agreement.map_or_else(|| "-".to_owned(), percent),
-        ]
+        [format!("{rel:.1e}"), decibels(sqnr, 1), percent_or_dash(agreement)]
     }
 }
