@@ -13,6 +13,7 @@ pub mod factorize;
 pub mod fold;
 pub mod fuse;
 pub mod guard;
+mod linear_algebra;
 pub mod macs;
 mod pass;
 pub mod pipeline;

@@ -66,6 +66,13 @@ pub(crate) fn parse(source: &str) -> Model {
     model
 }
 
+/// A valid model from text, with inferred types.
+pub(crate) fn model(source: &str) -> Model {
+    let mut model = parse(source);
+    model.graph.infer();
+    model
+}
+
 /// Executes both models on seeded inputs and compares all outputs.
 pub(crate) fn assert_same_outputs(original: &Model, changed: &Model, accuracy: Accuracy) {
     let options = RunOptions::default();

@@ -248,6 +248,20 @@ impl Data {
         Ok((data, test))
     }
 
+    /// The samples of `--data` and those to measure the result on, if there are any.
+    pub(crate) fn read_if_given(
+        &self,
+        model: &Model,
+        test: Option<&Path>,
+        why: &str,
+    ) -> Result<(Option<Dataset>, Option<Dataset>), Error> {
+        if self.data.is_none() {
+            return Ok((None, self.read_test(model, test)?));
+        }
+        let (data, test) = self.read_with_test(model, test, why)?;
+        Ok((Some(data), Some(test)))
+    }
+
     /// The samples to measure the result on, where none are needed for anything else.
     pub(crate) fn read_test(
         &self,

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use lapidary::ir::Model;
 use lapidary::passes::quantize::NodeSelector;
 use lapidary::passes::sparsify::{Method, Pattern, Scope, SparsifyOptions};
-use lapidary::{Dataset, Error, Reference, WeightBytes};
+use lapidary::{Error, Reference, WeightBytes};
 use std::path::PathBuf;
 
 /// `lapidary sparsify`
@@ -94,7 +94,8 @@ pub(crate) fn run(options: &Sparsify, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
     let mut original = opened.model;
     original.graph.infer();
-    let (data, test) = samples(options, &original)?;
+    let test = options.test.as_deref();
+    let (data, test) = options.data.read_if_given(&original, test, "sparsify")?;
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     if reference.is_none() && options.gates.any() {
         return Err(Error::Usage {
@@ -125,19 +126,6 @@ pub(crate) fn run(options: &Sparsify, json: bool) -> Result<(), Error> {
     lapidary::save(&model, &options.output.output)?;
     render::road(&road, json);
     Ok(())
-}
-
-/// The samples to choose with and those to measure on, if there are any.
-fn samples(
-    options: &Sparsify,
-    original: &Model,
-) -> Result<(Option<Dataset>, Option<Dataset>), Error> {
-    let test = options.test.as_deref();
-    if options.data.data.is_none() {
-        return Ok((None, options.data.read_test(original, test)?));
-    }
-    let (data, test) = options.data.read_with_test(original, test, "sparsify")?;
-    Ok((Some(data), Some(test)))
 }
 
 fn weight_bytes(model: &Model) -> Result<WeightBytes, Error> {

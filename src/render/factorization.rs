@@ -1,5 +1,5 @@
 //! What was factorized.
-use super::{grouped, percent, table};
+use super::{grouped, percent, percent_or_dash, table};
 use lapidary::passes::factorize::{Factorization, Factorized, Norm};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ impl Site {
             percent(self.predicted_error),
         ];
         if measured {
-            row.push(self.measured_error.map_or_else(|| "-".to_owned(), percent));
+            row.push(percent_or_dash(self.measured_error));
         }
         row
     }

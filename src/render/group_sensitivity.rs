@@ -1,5 +1,5 @@
 //! What groups of coupled channels lose when a share of them goes.
-use super::{json, percent, table};
+use super::{json, percent, percent_or_dash, table};
 use lapidary::passes::prune::compensated::{GroupSensitivity, PruningGoal, Sensitivities, Shares};
 use lapidary::passes::prune::{ChannelPlan, GroupPlan};
 use serde::Serialize;
@@ -175,7 +175,7 @@ pub(crate) fn group_sensitivity(report: &GroupSensitivityReport<'_>, as_json: bo
     if let Some(accuracy) = report.accuracy {
         let rows = free.iter().map(|group| {
             let mut row = vec![group.name.to_owned()];
-            row.extend(at(group, &|point| point.accuracy.map_or("-".to_owned(), percent)));
+            row.extend(at(group, &|point| percent_or_dash(point.accuracy)));
             row
         });
         println!("\n{}", table(&header(&["accuracy"]), rows.collect()));

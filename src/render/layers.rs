@@ -1,5 +1,5 @@
 //! Where in a graph a changed model departs from the original.
-use super::table;
+use super::{decibels, table};
 use lapidary::LayerError;
 
 /// Prints a line per value.
@@ -8,7 +8,7 @@ pub(crate) fn layers(errors: &[LayerError]) {
         vec![
             error.value.clone(),
             error.op_type.clone(),
-            error.sqnr_db.map_or_else(|| "equal".to_owned(), |db| format!("{db:.2} dB")),
+            decibels(error.sqnr_db, 2),
             format!("{:.3e}", error.max_abs),
             error.cosine.map_or_else(|| "-".to_owned(), |cosine| format!("{cosine:.6}")),
         ]

@@ -1,5 +1,5 @@
 //! The reports of compression that needs no samples.
-use super::{grouped, json, percent, table};
+use super::{decibels, grouped, json, percent, table};
 use lapidary::passes::quantize::Outcome;
 use lapidary::{Cost, Evaluation};
 use serde::Serialize;
@@ -147,7 +147,7 @@ fn measured(measured: &Measured) {
         return;
     };
     for output in &evaluation.outputs {
-        let sqnr = output.sqnr_db.map_or_else(|| "equal".to_owned(), |db| format!("{db:.1} dB"));
+        let sqnr = decibels(output.sqnr_db, 1);
         let agreement = output.agreement.map(|share| format!(", agreement {}", percent(share)));
         println!(
             "output `{}`: max. relative error {:.1e}, SQNR {sqnr}{}",

@@ -13,7 +13,9 @@ mod factorization;
 mod group_sensitivity;
 mod inspect;
 mod layers;
+mod ledger;
 mod light;
+mod optimize;
 mod passes;
 mod plan;
 mod progress;
@@ -22,6 +24,8 @@ mod quantization;
 mod road;
 mod sensitivity;
 mod sparsity;
+mod verification;
+mod verify;
 
 pub(crate) use blocks::block_plan;
 pub(crate) use calibration::{calibration, calibration_written};
@@ -30,17 +34,20 @@ pub(crate) use group_sensitivity::{GroupSensitivityReport, group_sensitivity};
 pub(crate) use inspect::{inspect, text};
 use layers::layers;
 pub(crate) use light::{LightReport, Measured, light};
+pub(crate) use optimize::{OptimizeReport, optimize};
 pub(crate) use passes::{pass, passes};
 pub(crate) use plan::prune_plan;
 pub(crate) use progress::Progress;
 pub(crate) use quantization::quantization;
-pub(crate) use road::{OptimizeReport, Road, Verification, optimize, road, verify};
+pub(crate) use road::{Road, road};
 pub(crate) use sensitivity::{Recipe, SensitivityReport, sensitivity};
 pub(crate) use sparsity::Sparsity;
+pub(crate) use verification::Verification;
+pub(crate) use verify::verify;
 
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};
-use lapidary::Error;
+use lapidary::{Cost, Error};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 use std::fmt;
@@ -165,6 +172,21 @@ fn signed(change: i64) -> String {
         _ => "-",
     };
     format!("{sign}{}", grouped(change.unsigned_abs()))
+}
+
+/// The cells of what a model costs: nodes, parameters, bytes, MACs.
+fn cost_cells(Cost { nodes, parameters, bytes, macs }: Cost) -> [String; 4] {
+    [nodes as u64, parameters, bytes, macs].map(grouped)
+}
+
+/// A signal-to-noise ratio; without noise there is none.
+fn decibels(ratio: Option<f64>, digits: usize) -> String {
+    ratio.map_or_else(|| "equal".to_owned(), |db| format!("{db:.digits$} dB"))
+}
+
+/// A share in percent if it is known.
+fn percent_or_dash(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), percent)
 }
 
 /// A share in percent.

@@ -1,5 +1,5 @@
 //! What products lose on integers.
-use super::{grouped, json, percent, table};
+use super::{decibels, grouped, json, percent_or_dash, table};
 use lapidary::{Loss, Prefix, Ranking};
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(crate) fn sensitivity(report: &SensitivityReport, as_json: bool) {
     let row = |mut row: Vec<String>, loss: &Loss| {
         row.extend(losses(loss));
         if labelled {
-            row.push(loss.accuracy.map_or_else(|| "-".to_owned(), percent));
+            row.push(percent_or_dash(loss.accuracy));
         }
         row
     };
@@ -78,13 +78,11 @@ pub(crate) fn sensitivity(report: &SensitivityReport, as_json: bool) {
 }
 
 fn losses(loss: &Loss) -> [String; 3] {
-    let sqnr = match loss.sqnr_db {
-        _ if !loss.max_rel.is_finite() => "not finite".to_owned(),
-        Some(db) => format!("{db:.1} dB"),
-        None => "equal".to_owned(),
+    let sqnr = match loss.max_rel.is_finite() {
+        true => decibels(loss.sqnr_db, 1),
+        false => "not finite".to_owned(),
     };
-    let agreement = loss.agreement.map_or_else(|| "-".to_owned(), percent);
-    [format!("{:.1e}", loss.max_rel), sqnr, agreement]
+    [format!("{:.1e}", loss.max_rel), sqnr, percent_or_dash(loss.agreement)]
 }
 
 fn recipe(report: &SensitivityReport) {

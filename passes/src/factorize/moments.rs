@@ -2,10 +2,11 @@
 use super::rows::gather;
 use super::site::{Site, Split, single};
 use super::spectrum::Spectrum;
+use crate::linear_algebra::gram::{add_gram, second_moment};
 use crate::samples::batches::Batches;
 use lapidary_exec::ExecError;
 use lapidary_ir::Model;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2};
 
 /// What is added to the variances, relative to their mean: just so much that a Cholesky decomposition exists.
 const RIDGE: f64 = 1e-7;
@@ -19,7 +20,8 @@ pub(super) struct Moments {
     pub(super) rows: usize,
     /// Σ x.
     sum: Array1<f64>,
-    /// Σ y yᵀ of y = Wᵀ x if there are at most as many results as inputs, else Σ x xᵀ. Only the matrix split uses it.
+    /// Σ y yᵀ of y = Wᵀ x if there are at most as many results as inputs, else Σ x xᵀ. Only the matrix split uses it,
+    /// and of it the lower triangle counts.
     square: Option<Array2<f64>>,
 }
 
@@ -36,14 +38,10 @@ impl Moments {
             self.sum.zip_mut_with(&row, |sum, &number| *sum += f64::from(number));
         }
         let Some(square) = &mut self.square else { return };
-        let products = match Spectrum::of_outputs(weights.nrows(), weights.ncols()) {
-            true => {
-                let results = rows.dot(weights);
-                results.t().dot(&results)
-            }
-            false => rows.t().dot(&rows),
-        };
-        square.zip_mut_with(&products, |sum, &product| *sum += f64::from(product));
+        match Spectrum::of_outputs(weights.nrows(), weights.ncols()) {
+            true => add_gram(square, rows.dot(weights).view()),
+            false => add_gram(square, rows),
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -63,15 +61,11 @@ impl Moments {
     /// with its ridge. None if no rows were seen.
     pub(super) fn second(&self, site: &Site, centered: bool) -> Option<(Array2<f64>, f64)> {
         let square = self.square.as_ref().filter(|_| self.rows > 0)?;
-        let mut moment = square / self.rows as f64;
-        if centered {
-            let mut mean = self.mean();
-            if Spectrum::of_outputs(site.inputs(), site.outputs()) {
-                mean = site.matrix().t().dot(&mean);
-            }
-            let column = mean.view().insert_axis(Axis(1));
-            moment -= &column.dot(&column.t());
+        let mut mean = self.mean();
+        if Spectrum::of_outputs(site.inputs(), site.outputs()) {
+            mean = site.matrix().t().dot(&mean);
         }
+        let moment = second_moment(square, self.rows as f64, centered.then_some(mean.view()));
         let few = self.rows < site.inputs();
         Some((moment, if few { FEW_ROWS_RIDGE } else { RIDGE }))
     }

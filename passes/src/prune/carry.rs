@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::driver;
     use crate::fuse::FuseConvBatchNormalization;
-    use crate::testing::parse;
+    use crate::testing::model;
     use crate::{Context, Pass};
 
     const SOURCE: &str = "g (float[1,2,4,4] x) => (float[1,2,4,4] y)
@@ -197,8 +197,7 @@ mod tests {
 
     #[test]
     fn a_plan_holds_where_normalizations_are_folded() {
-        let mut whole = parse(SOURCE);
-        whole.graph.infer();
+        let whole = model(SOURCE);
         let mut folded = whole.clone();
         let passes: [&dyn Pass; 1] = [&FuseConvBatchNormalization {}];
         driver::run(&passes, &mut folded, &mut Context::default()).expect("it folds");
@@ -216,8 +215,7 @@ mod tests {
             { h = MatMul(x, w) y = MatMul(h, v) }";
         let renamed = source.replace("h", "k").replace("w", "z").replace("v", "u");
         let analysis = |source: &str| {
-            let mut model = parse(source);
-            model.graph.infer();
+            let model = model(source);
             Analysis::of(&model.graph)
         };
         let (before, after) = (analysis(source), analysis(&renamed));

@@ -150,20 +150,12 @@ fn numbers(graph: &Graph, id: NodeId) -> Vec<(String, Vec<i64>)> {
 mod tests {
     use super::*;
     use crate::prune::Analysis;
-    use crate::testing::parse;
+    use crate::prune::testing::grouped;
+    use crate::testing::model;
 
     #[test]
     fn columns_of_a_grouped_kernel_are_kept_by_group() {
-        let mut model = parse(
-            "g (float[1,2,4,4] x) => (float[1,2,4,4] y)
-            <float[6,2,1,1] w, float[6,3,1,1] u, float[2,6,1,1] v>
-            {
-                a = Conv(x, w)
-                b = Conv<group = 2>(a, u)
-                y = Conv(b, v)
-            }",
-        );
-        model.graph.infer();
+        let model = grouped();
         let analysis = Analysis::of(&model.graph);
         let cuts = |removed: &[usize]| {
             let plan = analysis.plan_removing(&[(0, removed.to_vec())]).expect("they can go");
@@ -180,7 +172,7 @@ mod tests {
 
     #[test]
     fn numbers_that_count_channels_are_named() {
-        let mut model = parse(
+        let model = model(
             "g (float[1,2,4,4] x) => (float[1,1,8] y)
             <float[6,2,1,1] w, float[6,1,3,3] u, int64[3] shape = {1, 6, 16}, float[16,8] m, int64[1] axes = {1}>
             {
@@ -191,7 +183,6 @@ mod tests {
                 y = ReduceSum<keepdims = 1>(e, axes)
             }",
         );
-        model.graph.infer();
         let analysis = Analysis::of(&model.graph);
         let group = analysis.groups.iter().position(|group| group.removable.len() == 6);
         let plan = analysis.plan_removing(&[(group.expect("it is free"), vec![0, 3])]);

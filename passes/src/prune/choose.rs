@@ -61,11 +61,11 @@ impl Analysis {
 mod tests {
     use super::*;
     use crate::prune::{Importance, PruneChannels, Ranking, Rounding, weight_scores};
-    use crate::testing::parse;
+    use crate::testing::model;
 
     #[test]
     fn the_default_is_that_of_the_pass() {
-        let mut model = parse(
+        let model = model(
             "g (float[1,3,4,4] x) => (float[1,2,4,4] y)
             <float[8,3,1,1] w, float[8] s = {3, 2, 8, 1, 9, 4, 5, 6}, float[8] h, float[8] m, float[8] v = {1, 1, 1, 1, 1, 1, 1, 1},
              float[6,8,1,1] u, float[2,6,1,1] r>
@@ -76,7 +76,6 @@ mod tests {
                 y = Conv(b, r)
             }",
         );
-        model.graph.infer();
         let analysis = Analysis::of(&model.graph);
         let plan = |importance, ratio, options: &Options| {
             let ranking = Ranking { importance, ..Ranking::default() };

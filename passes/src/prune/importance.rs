@@ -343,7 +343,7 @@ fn steps_next_to(graph: &Graph, weight: Axis) -> Option<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::parse;
+    use crate::testing::model;
 
     /// The scores of the channels of the first of two convolutions.
     fn scores(weights: &str, restored: &str) -> Vec<f64> {
@@ -352,8 +352,7 @@ mod tests {
             <{weights}, float[1,2,1,1] v = {{1, 1}}>
             {{ {restored} a = Conv(x, w) r = Relu(a) y = Conv(r, v) }}"
         );
-        let mut model = parse(&source);
-        model.graph.infer();
+        let model = model(&source);
         let analysis = Analysis::of(&model.graph);
         importance(&model.graph, &analysis, Norm::L2).remove(0)
     }
@@ -385,8 +384,7 @@ mod tests {
         importance: Importance,
         gradients: Option<&Inputs>,
     ) -> Result<Vec<Option<Vec<f64>>>, ScoreError> {
-        let mut model = parse(NETWORK);
-        model.graph.infer();
+        let model = model(NETWORK);
         let analysis = Analysis::of(&model.graph);
         let normalization = crate::prune::Normalization::None;
         let ranking = Ranking { importance, normalization, ..Ranking::default() };
@@ -438,13 +436,12 @@ mod tests {
 
     #[test]
     fn integers_of_an_operator_on_integers_count_in_steps_of_the_scales_next_to_them() {
-        let mut model = parse(
+        let model = model(
             "g (uint8[1,1,4,4] x) => (uint8[1,1,4,4] y)
             <float t = {0.1}, uint8 u = {128}, int8[2,1,1,1] w = {100, -100}, float[2] s = {0.03, 0.01},
              int8[2] z = {0, 0}, int8[1,2,1,1] v = {1, 1}, int8 n = {0}>
             { a = QLinearConv(x, t, u, w, s, z, t, u) y = QLinearConv(a, t, u, v, t, n, t, u) }",
         );
-        model.graph.infer();
         let analysis = Analysis::of(&model.graph);
         let found = importance(&model.graph, &analysis, Norm::L2).remove(0);
         assert!((found[0] - 1.5).abs() < 1e-6 && (found[1] - 0.5).abs() < 1e-6, "{found:?}");

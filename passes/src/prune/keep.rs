@@ -206,21 +206,10 @@ impl Analysis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::parse;
+    use crate::prune::testing::grouped;
 
-    /// Two grouped products behind one that reads the input, and a classifier that has to stay.
     fn analysis() -> Analysis {
-        let mut model = parse(
-            "g (float[1,2,4,4] x) => (float[1,2,4,4] y)
-            <float[6,2,1,1] w, float[6,3,1,1] u, float[2,6,1,1] v>
-            {
-                a = Conv(x, w)
-                b = Conv<group = 2>(a, u)
-                y = Conv(b, v)
-            }",
-        );
-        model.graph.infer();
-        Analysis::of(&model.graph)
+        Analysis::of(&grouped().graph)
     }
 
     fn keep(name: &str, keep: &[usize]) -> Keep {

@@ -25,6 +25,8 @@ mod resources;
 mod rounding;
 mod select;
 mod sequence;
+#[cfg(test)]
+mod testing;
 mod ungrouped;
 
 pub use amounts::{Demand, Limit, Scope, Target, Unselected};

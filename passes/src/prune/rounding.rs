@@ -70,7 +70,7 @@ impl FromStr for Rounding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
 
     fn multiples(source: &str) -> Vec<usize> {
         let model = model(source);

@@ -71,7 +71,8 @@ impl Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::prune::testing::grouped;
+    use crate::testing::model;
 
     #[test]
     fn the_least_important_channel_goes_first_and_one_stays() {
@@ -102,15 +103,7 @@ mod tests {
 
     #[test]
     fn blocks_lose_one_channel_each() {
-        let model = model(
-            "g (float[1,2,4,4] x) => (float[1,2,4,4] y)
-            <float[6,2,1,1] w, float[6,3,1,1] u, float[2,6,1,1] v>
-            {
-                a = Conv(x, w)
-                b = Conv<group = 2>(a, u)
-                y = Conv(b, v)
-            }",
-        );
+        let model = grouped();
         let analysis = Analysis::of(&model.graph);
         let group = &analysis.groups[0];
         let sequence = Sequence::new(&analysis, group, &[2.0, 0.0, 1.0, 5.0, 4.0, 3.0], 1, 6);

@@ -84,11 +84,11 @@ fn reasons(graph: &Graph, id: NodeId, relations: &Relations) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::parse;
+    use crate::testing::model;
 
     #[test]
     fn products_in_no_group_are_named_with_the_reason() {
-        let mut model = parse(
+        let model = model(
             "g (float[1,4,4] x, float[1,4,4] z) => (float[1,4,4] y)
             <float[4,4] w>
             {
@@ -97,7 +97,6 @@ mod tests {
                 y = Relu(b)
             }",
         );
-        model.graph.infer();
         let found = Analysis::of(&model.graph).ungrouped(&model.graph);
         let names: Vec<(&str, &str)> =
             found.iter().map(|node| (node.node.as_str(), node.reasons[0].as_str())).collect();

@@ -1,16 +1,9 @@
 //! What the tests of quantization share.
 use super::{Calibration, QuantizationPlan, QuantizeOptions, Range};
-use crate::testing::parse;
+pub(crate) use crate::testing::model;
 use lapidary_exec::{ExecError, RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{Model, text};
 use std::collections::BTreeSet;
-
-/// A valid model with inferred types.
-pub(crate) fn model(source: &str) -> Model {
-    let mut model = parse(source);
-    model.graph.infer();
-    model
-}
 
 /// A calibration in which every value has the range −128 to 127, that is scale 1 and zero point 128, except for
 /// those given.

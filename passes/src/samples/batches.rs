@@ -104,7 +104,7 @@ impl<'a> Batches<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
 
     fn of(batch: &str, samples: usize) -> (lapidary_ir::Model, BTreeMap<String, Tensor>) {
         let source = "g (float[{N},2] x, float[2] shift) => (float[{N},2] y) { y = Add(x, shift) }";

@@ -129,7 +129,7 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
 
     fn windows(attributes: &str, dims: &[usize]) -> Windows {
         let source = format!(

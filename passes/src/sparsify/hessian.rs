@@ -1,5 +1,5 @@
 //! H = E\[x xᵀ\] of a product, and the factor of its inverse.
-use crate::quantize::refine::cholesky::cholesky;
+use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, ArrayView1, ArrayViewMut1};
 
 /// What is added to the diagonal, in parts of its mean, where there are many rows.
@@ -51,26 +51,10 @@ pub(super) fn add(numbers: &mut [f64], factor: f64, others: ArrayView1<'_, f64>)
 /// In the opposite order of rows and columns, P H P = L Lᵀ. Then H⁻¹ = P L⁻ᵀ L⁻¹ P, that is U = P L⁻¹ P.
 fn inverse_factor(matrix: &Array2<f64>) -> Option<Array2<f64>> {
     let size = matrix.nrows();
-    let reversed: Vec<usize> = (0..size).rev().collect();
-    let lower = cholesky(&reversed, |row, column| matrix[(row, column)])?;
-    let mut inverse: Vec<Vec<f64>> = Vec::with_capacity(size);
-    for (row, known) in lower.iter().enumerate() {
-        // Row i of L⁻¹: (eᵢ − Σ_{k<i} Lᵢₖ · row k) / Lᵢᵢ.
-        let mut found = vec![0.0; row + 1];
-        for (entry, before) in known.iter().zip(&inverse) {
-            for (sum, number) in found.iter_mut().zip(before) {
-                *sum -= entry * number;
-            }
-        }
-        found[row] = 1.0;
-        found.iter_mut().for_each(|number| *number /= known[row]);
-        inverse.push(found);
-    }
-    let entry = |(row, column): (usize, usize)| match row <= column {
-        true => inverse[size - 1 - row][size - 1 - column],
-        false => 0.0,
-    };
-    Some(Array2::from_shape_fn((size, size), entry))
+    let opposite = |(row, column): (usize, usize)| (size - 1 - row, size - 1 - column);
+    let reversed = Array2::from_shape_fn((size, size), |at| matrix[opposite(at)]);
+    let inverse = Cholesky::new(reversed)?.inverse_transposed();
+    Some(Array2::from_shape_fn((size, size), |(row, column)| inverse[opposite((column, row))]))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Sums over the rows a product multiplies.
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, s};
+use crate::linear_algebra::gram::{add_gram, second_moment};
+use ndarray::{Array1, Array2, ArrayView2, s};
 
 /// Rows multiplied at once.
 const BLOCK: usize = 256;
@@ -15,7 +15,7 @@ pub(super) struct Moments {
     sum: Vec<f64>,
     /// Σ x², group by group.
     squares: Vec<f64>,
-    /// Σ x xᵀ of every group, if it is wanted.
+    /// Σ x xᵀ of every group, if it is wanted; only the lower triangles count.
     gram: Option<Vec<Array2<f64>>>,
 }
 
@@ -42,8 +42,7 @@ impl Moments {
         for start in (0..rows.nrows()).step_by(BLOCK) {
             let block = rows.slice(s![start..rows.nrows().min(start + BLOCK), ..]);
             for (group, gram) in gram.iter_mut().enumerate() {
-                let part = block.slice(s![.., group * size..(group + 1) * size]).mapv(f64::from);
-                general_mat_mul(1.0, &part.t(), &part, 1.0, gram);
+                add_gram(gram, block.slice(s![.., group * size..(group + 1) * size]));
             }
         }
     }
@@ -60,15 +59,11 @@ impl Moments {
 
     /// E\[x xᵀ\] of every group, less E\[x\] E\[x\]ᵀ where a bias makes up for the mean; none if products were not summed.
     pub(super) fn hessians(&self, centred: bool) -> Option<Vec<Array2<f64>>> {
+        let rows = self.rows.max(1) as f64;
+        let means = Array1::from_vec(self.sum.clone()) / rows;
         let hessian = |(group, gram): (usize, &Array2<f64>)| {
-            let mut hessian = gram / self.rows.max(1) as f64;
-            if centred {
-                let mean: Vec<f64> = (0..self.size).map(|at| self.mean(group, at)).collect();
-                for ((row, column), entry) in hessian.indexed_iter_mut() {
-                    *entry -= mean[row] * mean[column];
-                }
-            }
-            hessian
+            let mean = means.slice(s![group * self.size..(group + 1) * self.size]);
+            second_moment(gram, rows, centred.then_some(mean))
         };
         Some(self.gram.as_ref()?.iter().enumerate().map(hessian).collect())
     }

@@ -7,8 +7,9 @@
 //! least squares, pulled towards W. What an activation cuts off may be anything beyond its limits, so a target at
 //! or beyond one is replaced by what is given, as far as that is beyond it too: t ≤ l by min(W x + b, l), t ≥ h by
 //! max(W x + b, h). Each solution then majorizes the error behind the activation, and is solved for again.
-use super::least_squares::Cholesky;
-use super::moments::{add_gram, ridge};
+use super::moments::ridge;
+use crate::linear_algebra::cholesky::Cholesky;
+use crate::linear_algebra::gram::add_gram;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 

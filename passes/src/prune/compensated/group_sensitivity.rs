@@ -373,7 +373,7 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
     use lapidary_ir::Tensor;
 
     /// Of the four hidden channels the second is twice the first, and the last one weighs nothing.

@@ -34,7 +34,6 @@ mod divergence;
 mod fit;
 mod group_sensitivity;
 mod importance;
-mod least_squares;
 mod moments;
 mod network;
 mod obs;

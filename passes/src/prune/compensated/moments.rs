@@ -1,9 +1,6 @@
 //! First and second moments of the numbers a product multiplies.
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
-
-/// Columns multiplied at once.
-const PANEL: usize = 128;
+use crate::linear_algebra::gram::{add_gram, second_moment};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 /// What is added to the diagonal of a Gram matrix, in parts of its mean: a pull towards the weights as they are.
 const RIDGE: f64 = 1e-3;
@@ -37,30 +34,8 @@ impl Moments {
 
     /// E\[x xᵀ\] − E\[x\] E\[x\]ᵀ where a bias makes up for the mean, else E\[x xᵀ\]; symmetric.
     pub(super) fn gram(&self, centred: bool) -> Array2<f64> {
-        let mut gram = &self.gram / self.rows.max(1.0);
-        let mean = self.mean();
-        for row in 0..gram.nrows() {
-            for column in 0..=row {
-                if centred {
-                    gram[(row, column)] -= mean[row] * mean[column];
-                }
-                gram[(column, row)] = gram[(row, column)];
-            }
-        }
-        gram
-    }
-}
-
-/// Adds Σ x xᵀ over `rows` to the lower triangle of `gram`.
-pub(super) fn add_gram(gram: &mut Array2<f64>, rows: ArrayView2<'_, f32>) {
-    let size = rows.ncols();
-    for start in (0..size).step_by(PANEL) {
-        let end = size.min(start + PANEL);
-        let (left, right) = (rows.slice(s![.., start..end]), rows.slice(s![.., ..end]));
-        let mut product = Array2::zeros((end - start, end));
-        general_mat_mul(1.0, &left.t(), &right, 0.0, &mut product);
-        let mut panel = gram.slice_mut(s![start..end, ..end]);
-        panel.zip_mut_with(&product, |sum, &number: &f32| *sum += f64::from(number));
+        let mean = centred.then(|| self.mean());
+        second_moment(&self.gram, self.rows, mean.as_ref().map(|mean| mean.view()))
     }
 }
 
@@ -73,6 +48,7 @@ pub(super) fn ridge(gram: &Array2<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::s;
 
     #[test]
     fn moments_are_those_of_the_definition() {

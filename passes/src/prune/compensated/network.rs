@@ -1,9 +1,9 @@
 //! A network whose channels are to go: what its products multiply, and how they make up for what goes.
-use super::least_squares::Cholesky;
 use super::moments::{Moments, ridge};
 use super::products::Product;
 use super::watch::{quota, watch, windows};
 use super::{Progress, PruneError};
+use crate::linear_algebra::cholesky::Cholesky;
 use crate::prune::analysis::Analysis;
 use crate::prune::plan::ChannelPlan;
 use crate::prune::sequence::Sequence;

@@ -8,8 +8,8 @@
 //! W ← W − W_S ((H⁻¹)_SS)⁻¹ (H⁻¹)_S:, H⁻¹ ← H⁻¹ − (H⁻¹)_:S ((H⁻¹)_SS)⁻¹ (H⁻¹)_S:
 //!
 //! A channel that several products read costs the sum over them of loss / E‖W x‖².
-use super::least_squares::Cholesky;
 use super::moments::ridge;
+use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 

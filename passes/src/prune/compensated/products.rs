@@ -203,7 +203,7 @@ fn added(graph: &Graph, result: ValueId) -> Option<(ValueId, ValueId)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
 
     #[test]
     fn rows_are_output_channels_in_every_form() {

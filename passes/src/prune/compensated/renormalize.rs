@@ -181,7 +181,7 @@ mod tests {
     use crate::fuse::FuseConvBatchNormalization;
     use crate::prune::Resource;
     use crate::prune::Target;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
     use crate::{Context, Pass};
     use std::collections::BTreeMap;
 

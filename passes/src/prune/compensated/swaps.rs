@@ -7,8 +7,8 @@
 //!
 //! and with Z = M H_PS, M becomes ((M + Z Q Zᵀ, −Z Q), (−Q Zᵀ, Q)), W′ becomes (W′ − E Q Zᵀ, E Q). Then the channel
 //! goes whose loss is least, as in [`obs`](super::obs).
-use super::least_squares::Cholesky;
 use super::obs::Reader;
+use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;
 

@@ -95,7 +95,7 @@ pub(super) fn results(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
     use lapidary_ir::Tensor;
     use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 use super::At::{Readers, Source};
 use super::{removes_exactly, removes_in};
 use crate::prune::{Analysis, Grain};
-use crate::testing::parse;
+use crate::testing::model;
 
 const BOTH: &[super::At] = &[Source, Readers];
 
@@ -15,8 +15,7 @@ fn by_grain(source: &str) -> (String, String) {
 
 /// The groups of a model that is not executed, with the reasons channels stay.
 fn groups(source: &str, grain: Grain) -> String {
-    let mut model = parse(source);
-    model.graph.infer();
+    let model = model(source);
     let analysis = Analysis::with(&model.graph, grain);
     let told = analysis.groups.iter().map(|group| {
         let pins = group.pins.iter().map(|(why, _)| format!("\n  {why}")).collect::<String>();
@@ -87,8 +86,7 @@ fn heads_go_as_wholes_or_lose_the_same_places() {
 
 #[test]
 fn a_plan_by_heads_counts_heads() {
-    let mut model = parse(&separate(&format!("{SCORES}\n{CONTEXT}"), ""));
-    model.graph.infer();
+    let mut model = model(&separate(&format!("{SCORES}\n{CONTEXT}"), ""));
     let analysis = Analysis::of(&model.graph);
     let plan = analysis.plan_removing(&[(0, vec![1])]).expect("a head can go");
     plan.apply(&mut model).expect("the plan fits");
@@ -307,8 +305,7 @@ fn biases_and_slopes_of_heads_are_cut_and_masks_are_not() {
         ", float[1,4,5,5] bias, float[4,1,1] slopes, float[1,1,5,5] distance, float[1,1,5,5] mask";
     let source = separate(&nodes, constants);
     assert_eq!(removes_exactly(&source, BOTH), "q0, k0, v0: 4 of 4\ny: 0 of 12");
-    let mut model = parse(&source);
-    model.graph.infer();
+    let model = model(&source);
     let plan = Analysis::of(&model.graph).plan_removing(&[(0, vec![0])]).expect("a head can go");
     let cut: Vec<&str> = plan.axes.iter().map(|axis| axis.value.as_str()).collect();
     assert!(cut.contains(&"bias") && cut.contains(&"slopes"), "{cut:?}");
@@ -625,8 +622,7 @@ fn attention_as_one_operator_counts_heads_in_attributes() {
     let source =
         as_operator("c = Attention<q_num_heads = 8, kv_num_heads = 4>(q, k, v)", [24, 12, 20, 40]);
     assert_eq!(groups(&source, Grain::Places), groups(&source, Grain::Heads));
-    let mut model = parse(&source);
-    model.graph.infer();
+    let mut model = model(&source);
     let analysis = Analysis::of(&model.graph);
     let plan = analysis.plan_removing(&[(0, vec![2])]).expect("a head can go");
     plan.apply(&mut model).expect("the plan fits");

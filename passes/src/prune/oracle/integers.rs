@@ -4,8 +4,9 @@ use super::refusals::reasons;
 use super::{cuts, removes_exactly, removes_from, told};
 use crate::prune::{Analysis, Grain};
 use crate::quantize::qoperator::OperatorForm;
-use crate::quantize::testing::{calibration, model};
+use crate::quantize::testing::calibration;
 use crate::quantize::{QuantizationPlan, QuantizeOptions};
+use crate::testing::model;
 
 const BOTH: &[super::At] = &[Source, Readers];
 

@@ -23,7 +23,7 @@ mod selections;
 mod wrong;
 
 use super::{Analysis, Axis, ChannelPlan, Grain, Rewrite, Role, Rounding, Selection};
-use crate::testing::parse;
+use crate::testing::model;
 use lapidary_exec::{RandomInputs, RunOptions, Runner, compare};
 use lapidary_ir::{ElemType, Graph, Model, Patch, Tensor, ValueId};
 use std::collections::BTreeMap;
@@ -43,8 +43,7 @@ fn removes_exactly(source: &str, ways: &[At]) -> String {
 
 /// The same with channels of that grain.
 fn removes_in(source: &str, ways: &[At], grain: Grain) -> String {
-    let mut original = parse(source);
-    original.graph.infer();
+    let original = model(source);
     removes_from(&original, ways, grain)
 }
 
@@ -71,8 +70,7 @@ fn removes_from(original: &Model, ways: &[At], grain: Grain) -> String {
 /// What was found out about a model the runtime does not run, and the shapes of its constants when
 /// a third of every group goes.
 fn cuts(source: &str) -> (String, String) {
-    let mut model = parse(source);
-    model.graph.infer();
+    let mut model = model(source);
     let analysis = Analysis::of(&model.graph);
     let scores: Vec<Vec<f64>> = analysis.groups.iter().map(|group| vec![0.0; group.size]).collect();
     let selection = Selection { ratio: 0.34, min_channels: 1, round_to: Rounding::To(1) };

@@ -598,8 +598,7 @@ fn a_quantized_weight_on_a_residual_stream_has_rows_and_columns() {
             c = Add(a, b)
             y = Conv(c, w2)
         }";
-    let mut model = crate::testing::parse(source);
-    model.graph.infer();
+    let model = crate::testing::model(source);
     let analysis = crate::prune::Analysis::of(&model.graph);
     insta::assert_snapshot!(analysis.groups[0], @r"
     a, b: 6 of 6 channels can go

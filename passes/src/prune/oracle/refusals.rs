@@ -1,12 +1,11 @@
 //! What stays, and why.
 use crate::prune::{Analysis, Norm, PlanError, PruneChannels, Rounding, Selection, importance};
-use crate::testing::{parse, rewrite};
+use crate::testing::{model, rewrite};
 use crate::{Context, Pass};
 
 /// The reasons channels of a model stay; every group of it stays as a whole.
 pub(super) fn reasons(source: &str) -> String {
-    let mut model = parse(source);
-    model.graph.infer();
+    let model = model(source);
     let analysis = Analysis::of(&model.graph);
     assert!(analysis.is_fixed(), "nothing can go:\n{analysis}");
     let mut reasons: Vec<&str> =
@@ -131,14 +130,13 @@ fn captured_values_stay() {
 
 #[test]
 fn a_scalar_index_holds_one_channel() {
-    let mut model = parse(
+    let model = model(
         "g (float[2,3,4,4] x) => (float[2,4,4] y) <float[6,3,1,1] w0, int64 i = {2}> {
             a = Conv(x, w0)
             b = Gather<axis = 1>(a, i)
             y = Concat<axis = 1>(b)
         }",
     );
-    model.graph.infer();
     let analysis = Analysis::of(&model.graph);
     assert_eq!(analysis.groups[0].removable, [0, 1, 3, 4, 5]);
     let held = analysis.plan_removing(&[(0, vec![2])]);
@@ -147,13 +145,12 @@ fn a_scalar_index_holds_one_channel() {
 
 #[test]
 fn no_axis_loses_all_its_channels() {
-    let mut model = parse(
+    let model = model(
         "g (float[2,3,4,4] x) => (float[2,4,4,4] y) <float[6,3,1,1] w0, float[4,6,1,1] w1> {
             a = Conv(x, w0)
             y = Conv(a, w1)
         }",
     );
-    model.graph.infer();
     let analysis = Analysis::of(&model.graph);
     let scores = importance(&model.graph, &analysis, Norm::L1);
     let kept = |ratio, min_channels, round_to| {
@@ -172,14 +169,13 @@ fn no_axis_loses_all_its_channels() {
 
 #[test]
 fn blocks_of_different_size_are_refused() {
-    let mut model = parse(
+    let model = model(
         "g (float[2,3,4,4] x) => (float[2,4,4,4] y) <float[6,3,1,1] w0, float[4,3,1,1] w1, float[4,4,1,1] w2> {
             a = Conv(x, w0)
             b = Conv<group = 2>(a, w1)
             y = Conv(b, w2)
         }",
     );
-    model.graph.infer();
     let analysis = Analysis::of(&model.graph);
     let uneven = analysis.plan_removing(&[(0, vec![0, 1])]);
     assert_eq!(uneven, Err(PlanError::Unbalanced { group: "a".into(), blocks: 2 }));
@@ -219,8 +215,7 @@ fn nothing_to_prune_is_told() {
             "`y` is a graph output",
         ),
     ] {
-        let mut model = parse(source);
-        model.graph.infer();
+        let mut model = model(source);
         let mut context = Context::default();
         let pass = PruneChannels { ratio: 0.5, ..PruneChannels::default() };
         pass.run(&mut model, &mut context).expect("the pass runs");

@@ -1,6 +1,6 @@
 //! Cuts that don't fit: every one of them is an error, none a broken model.
 use crate::prune::{Analysis, ApplyError, ChannelPlan, Rewrite};
-use crate::testing::parse;
+use crate::testing::model;
 
 /// What is said against a plan that removes channel 1 of the first group but for what `spoil` takes away.
 fn refusal(source: &str, spoil: impl FnOnce(&mut ChannelPlan)) -> String {
@@ -9,8 +9,7 @@ fn refusal(source: &str, spoil: impl FnOnce(&mut ChannelPlan)) -> String {
 
 /// The same for other channels.
 fn refusal_of(source: &str, gone: &[usize], spoil: impl FnOnce(&mut ChannelPlan)) -> String {
-    let mut model = parse(source);
-    model.graph.infer();
+    let mut model = model(source);
     let analysis = Analysis::of(&model.graph);
     let mut plan = analysis.plan_removing(&[(0, gone.to_vec())]).expect("the channel can go");
     plan.clone().apply(&mut model.clone()).expect("the whole plan fits");

@@ -50,10 +50,7 @@ pub(super) fn conv(site: &mut Site<'_>) -> &'static str {
         return WINDOW;
     }
     if groups == inputs {
-        let multiplier = outputs / inputs;
-        let map = Map::Digits { total: outputs, left: (multiplier, inputs), right: (1, outputs) };
-        site.tie_by(input, output, map);
-        site.count(Place::Int("group"), input, (0, inputs), 1);
+        depthwise(site, (input, inputs), (output, outputs));
         return WINDOW;
     }
     site.balance(input, groups);
@@ -79,17 +76,26 @@ pub(super) fn conv_transpose(site: &mut Site<'_>) -> &'static str {
         return WINDOW;
     }
     if groups == inputs {
-        let multiplier = outputs / inputs;
         site.tie(input, rows);
-        let map = Map::Digits { total: outputs, left: (multiplier, inputs), right: (1, outputs) };
-        site.tie_by(input, output, map);
-        site.count(Place::Int("group"), input, (0, inputs), 1);
+        depthwise(site, (input, inputs), (output, outputs));
         return WINDOW;
     }
     site.consume(input, rows);
     site.balance(input, groups);
     site.produce_local(columns, output, outputs, outputs / groups);
     WINDOW
+}
+
+/// Out o is in o / m with m = O / I, and every in is a group of its own.
+fn depthwise(
+    site: &mut Site<'_>,
+    (input, inputs): (Axis, usize),
+    (output, outputs): (Axis, usize),
+) {
+    let multiplier = outputs / inputs;
+    let map = Map::Digits { total: outputs, left: (multiplier, inputs), right: (1, outputs) };
+    site.tie_by(input, output, map);
+    site.count(Place::Int("group"), input, (0, inputs), 1);
 }
 
 /// Element f of `whole` is element f mod `local` of the axis all groups share.

@@ -27,8 +27,8 @@ use lapidary_ir::Model;
 use std::collections::BTreeMap;
 
 mod analytic;
-pub(crate) mod cholesky;
 mod collect;
+mod factor;
 mod float;
 mod holdout;
 mod layer;

@@ -1,6 +1,6 @@
 //! One row of weights as integers, such that its products change least.
 use super::super::weight::WeightFormat;
-use super::cholesky::{Factor, dot};
+use super::factor::{Factor, dot};
 
 /// The integers weights may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -95,7 +95,7 @@ fn looks_up(graph: &Graph, node: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
 
     fn immediate(source: &str) -> Vec<String> {
         let model = model(source);

@@ -191,7 +191,7 @@ fn common(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::testing::model;
+    use crate::testing::model;
 
     fn found(source: &str) -> Vec<String> {
         let model = model(source);

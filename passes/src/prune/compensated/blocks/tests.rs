@@ -1,6 +1,6 @@
 //! Whole models without some of their blocks.
 use super::*;
-use crate::quantize::testing::model;
+use crate::testing::model;
 use lapidary_exec::{RunOptions, Runner, compare};
 use lapidary_ir::Tensor;
 

@@ -1,4 +1,4 @@
-//! Least squares by Cholesky factorization, in `f64`.
+//! Cholesky factorization, in `f64`, and what it solves.
 //!
 //! G = L · Lᵀ, L lower triangular. Δ · G = C, row by row of Δ and C, is then two triangular systems.
 use ndarray::linalg::general_mat_mul;
@@ -8,12 +8,12 @@ use ndarray::{Array2, ArrayViewMut1, s};
 const BLOCK: usize = 64;
 
 /// L of a positive definite matrix; above the diagonal there is anything.
-pub(super) struct Cholesky(Array2<f64>);
+pub(crate) struct Cholesky(Array2<f64>);
 
 impl Cholesky {
     /// The factor of a symmetric matrix, of which the lower triangle is read; none when the matrix is not
     /// positive definite.
-    pub(super) fn new(mut matrix: Array2<f64>) -> Option<Self> {
+    pub(crate) fn new(mut matrix: Array2<f64>) -> Option<Self> {
         let size = matrix.nrows();
         for start in (0..size).step_by(BLOCK) {
             let end = size.min(start + BLOCK);
@@ -36,15 +36,29 @@ impl Cholesky {
     }
 
     /// Replaces every row c by the δ with δ · G = c.
-    pub(super) fn solve_rows(&self, rows: &mut Array2<f64>) {
+    pub(crate) fn solve_rows(&self, rows: &mut Array2<f64>) {
         for mut row in rows.rows_mut() {
             forward(&self.0, &mut row);
             backward(&self.0, &mut row);
         }
     }
 
+    /// L; above the diagonal there is anything.
+    pub(crate) fn lower(&self) -> &Array2<f64> {
+        &self.0
+    }
+
+    /// L⁻ᵀ, upper triangular: row i is the x with L · x = eᵢ.
+    pub(crate) fn inverse_transposed(&self) -> Array2<f64> {
+        let mut inverse = Array2::eye(self.0.nrows());
+        for mut row in inverse.rows_mut() {
+            forward(&self.0, &mut row);
+        }
+        inverse
+    }
+
     /// G⁻¹.
-    pub(super) fn inverse(&self) -> Array2<f64> {
+    pub(crate) fn inverse(&self) -> Array2<f64> {
         let mut inverse = Array2::eye(self.0.nrows());
         self.solve_rows(&mut inverse);
         inverse
@@ -118,6 +132,24 @@ mod tests {
             let unit = factor.inverse().dot(&matrix) - Array2::<f64>::eye(size);
             assert!(unit.iter().all(|error| error.abs() < 1e-8), "{size}");
         }
+    }
+
+    #[test]
+    fn the_factor_and_its_inverse_are_triangular() {
+        let matrix = positive(BLOCK + 9);
+        let factor = Cholesky::new(matrix.clone()).expect("positive definite");
+        let below = |(row, column): (usize, usize)| match column <= row {
+            true => factor.lower()[(row, column)],
+            false => 0.0,
+        };
+        let lower = Array2::from_shape_fn(matrix.dim(), below);
+        let inverse = factor.inverse_transposed();
+        let product = lower.dot(&lower.t()) - &matrix;
+        let unit = lower.t().dot(&inverse) - Array2::<f64>::eye(matrix.nrows());
+        assert!(product.iter().all(|error| error.abs() < 1e-8));
+        assert!(unit.iter().all(|error| error.abs() < 1e-8));
+        let above = |(row, column): (usize, usize)| row <= column || inverse[(row, column)] == 0.0;
+        assert!(ndarray::indices(matrix.dim()).into_iter().all(above));
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! The factor with which the error of one weight is made up for by those that come after it.
+use crate::linear_algebra::cholesky::Cholesky;
+use ndarray::Array2;
 
 /// How far each weight has to move to make up for the errors of the weights before it, in an order of its own.
 ///
@@ -24,12 +26,14 @@ impl Factor {
         order.sort_by(|&a, &b| {
             matrix[b * size + b].total_cmp(&matrix[a * size + a]).then(a.cmp(&b))
         });
-        let reversed: Vec<usize> = order.iter().rev().copied().collect();
-        let lower = cholesky(&reversed, |row, column| f64::from(matrix[row * size + column]))?;
+        let opposite = |index: usize| order[size - 1 - index];
+        let entry = |(row, column)| f64::from(matrix[opposite(row) * size + opposite(column)]);
+        let factor = Cholesky::new(Array2::from_shape_fn((size, size), entry))?;
+        let lower = factor.lower();
         let mut ratios = Vec::with_capacity(size * size.saturating_sub(1) / 2);
         for column in 0..size {
-            let diagonal = lower[size - 1 - column][size - 1 - column];
-            let ratio = |row: usize| (lower[size - 1 - row][size - 1 - column] / diagonal) as f32;
+            let diagonal = lower[(size - 1 - column, size - 1 - column)];
+            let ratio = |row: usize| (lower[(size - 1 - row, size - 1 - column)] / diagonal) as f32;
             ratios.extend((0..column).map(ratio));
         }
         Some(Self { order, ratios })
@@ -41,40 +45,15 @@ impl Factor {
     }
 }
 
-/// The lower triangle L, row by row, with L · Lᵀ = the entries at the places of `order`.
-pub(crate) fn cholesky(
-    order: &[usize],
-    entry: impl Fn(usize, usize) -> f64,
-) -> Option<Vec<Vec<f64>>> {
-    let mut lower: Vec<Vec<f64>> = Vec::with_capacity(order.len());
-    for (index, &at) in order.iter().enumerate() {
-        let mut row = Vec::with_capacity(index + 1);
-        for (column, &across) in order[..index].iter().enumerate() {
-            let known: &Vec<f64> = &lower[column];
-            row.push((entry(at, across) - dot(&row, &known[..column])) / known[column]);
-        }
-        let square = entry(at, at) - dot(&row, &row);
-        if !(square.is_finite() && square > 0.0) {
-            return None;
-        }
-        row.push(square.sqrt());
-        lower.push(row);
-    }
-    Some(lower)
-}
-
 /// Σ a·b, in eight sums so that it is done eight at a time.
-pub(super) fn dot<T>(a: &[T], b: &[T]) -> T
-where
-    T: Copy + Default + std::ops::Add<Output = T> + std::ops::Mul<Output = T>,
-{
-    let mut sums = [T::default(); 8];
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 8];
     let (blocks_a, blocks_b) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest = blocks_a.remainder().iter().zip(blocks_b.remainder());
-    let rest = rest.fold(T::default(), |sum, (&a, &b)| sum + a * b);
+    let rest = rest.fold(0.0, |sum, (&a, &b)| sum + a * b);
     for (a, b) in blocks_a.zip(blocks_b) {
         for (sum, (&a, &b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum = *sum + a * b;
+            *sum += a * b;
         }
     }
     sums.into_iter().fold(rest, |sum, part| sum + part)
@@ -112,6 +91,6 @@ mod tests {
     fn a_dot_product_takes_every_number_once() {
         let a: Vec<f32> = (0..19u8).map(f32::from).collect();
         assert_eq!(dot(&a, &a), 2109.0);
-        assert_eq!(dot::<f64>(&[], &[]), 0.0);
+        assert_eq!(dot(&[], &[]), 0.0);
     }
 }
