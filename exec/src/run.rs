@@ -101,12 +101,13 @@ impl Runner {
         time.map_err(Failure::while_running)
     }
 
-    fn plan(&self, tensors: &[&Tensor]) -> Result<Arc<Arc<TypedPlan>>, ExecError> {
+    fn plan(&self, tensors: &[&Tensor]) -> Result<Arc<TypedPlan>, ExecError> {
         let shapes = shapes(tensors);
-        self.plans.get(&shapes, || {
+        let plan = self.plans.get(&shapes, || {
             let model = self.source.runnable(&shapes, &[], self.options.optimize)?;
             guarded(|| SimplePlan::new(model)).map_err(Failure::while_running)
-        })
+        })?;
+        Ok(Arc::clone(&plan))
     }
 
     /// An observer of the values with these names: graph inputs, initializers, and outputs of nodes
