@@ -4,8 +4,8 @@ use crate::prune::{executed, prune_base, read};
 use crate::{Cost, Dataset, Error, optimize, optimize_with};
 use lapidary_ir::Model;
 use lapidary_passes::prune::compensated::{
-    Options, Progress, PruningGoal, Sensitivities, SensitivityOptions, Target, renormalized,
-    sensitivities,
+    Options, Progress, PruneError, PruningGoal, Sensitivities, SensitivityOptions, Target,
+    renormalized, sensitivities,
 };
 use lapidary_passes::prune::{Analysis, CarryError, ChannelPlan};
 use lapidary_passes::{Context, pipeline};
@@ -45,8 +45,11 @@ pub fn group_sensitivities(
     let mut settings = settings.clone();
     let mut given = 1.0;
     if let PruningGoal::Share(Target { resource, share }) = &mut settings.goal {
-        let cost = |model: &Model| Cost::of(model).of_resource(*resource) as f64;
-        given = cost(model) / cost(&optimized).max(1.0);
+        let cost = |model: &Model| {
+            let cost = Cost::of(model).of_resource(*resource).map(|cost| cost as f64);
+            cost.ok_or(Error::Prune(PruneError::Unmeasured))
+        };
+        given = cost(model)? / cost(&optimized)?.max(1.0);
         *share *= given;
     }
     let mut found = match data {

@@ -24,6 +24,7 @@ mod factorize;
 mod file;
 mod group_sensitivity;
 mod keep;
+mod latency;
 mod layers;
 mod light;
 mod proof;

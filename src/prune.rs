@@ -1,5 +1,6 @@
 //! Pruning by groups of channels.
 use crate::data::{arrays, synthetic};
+use crate::latency::latency;
 use crate::{Cost, Dataset, Error, optimize, optimize_with};
 use lapidary_exec::Inputs;
 use lapidary_ir::Model;
@@ -7,12 +8,14 @@ use lapidary_passes::prune::compensated::{
     Options, Progress, PruneError, Pruned, prune_by_way_of, prune_compensated, renormalized,
 };
 use lapidary_passes::prune::{
-    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Keep, Limit, Normalization,
-    Ranking, Reduction, Resource, Rounding, Scope, ScoreError, Target, weight_scores,
+    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Keep, Latency, Limit,
+    Normalization, Ranking, Reduction, Resource, Rounding, Scope, ScoreError, Target,
+    weight_scores,
 };
 use lapidary_passes::quantize::NodeSelector;
 use lapidary_passes::{Context, Record, driver, pipeline};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Samples that pruning reads.
 const SAMPLES: usize = 512;
@@ -320,10 +323,18 @@ fn check(
             "give samples with --data, or leave out --steps",
         ));
     }
+    if let Amount::Target(Target { resource: Resource::Latency, .. }) = options.amount
+        && options.rounds > 1
+    {
+        return Err(usage(
+            "products are measured once, and a target of latency is met in one round".to_owned(),
+            "leave out --steps, or give --macs",
+        ));
+    }
     if scope == Scope::Measured && !target {
         return Err(usage(
             "losses are measured to meet a target".to_owned(),
-            "give --macs, --parameters or --bytes, or take --scope local, global or isomorphic",
+            "give --macs, --parameters, --bytes or --latency, or take --scope local, global or isomorphic",
         ));
     }
     if scope != Scope::Local && matches!(options.amount, Amount::PerGroup(_)) {
@@ -378,23 +389,64 @@ fn compensated(
         Amount::Target(target) => target.resource,
         _ => Resource::Macs,
     };
-    let before = Cost::of(&original).of_resource(resource) as f64;
-    let grown = before / (Cost::of(model).of_resource(resource) as f64).max(1.0);
+    let given = Given::new(&original, model, data, (resource, request), progress)?;
+    let cost = |model: &Model| Cost::of(model).of_resource(resource).map(|cost| cost as f64);
+    let before = cost(&original);
     let pruned = match data {
         Some(data) => {
             let samples = read(data)?;
             let lists = request.listed(&analysis)?;
-            let demand = demand(request, lists.as_deref(), grown);
-            let options = request.for_groups(&analysis);
+            let demand = demand(request, lists.as_deref(), given.grown);
+            let options = given.options(request, &analysis);
             prune_compensated(model, &samples, &demand, &options, progress)
         }
-        None => without_samples(model, original, request, grown, progress)?,
+        None => without_samples(model, original, request, &given, progress)?,
     };
-    let mut pruned = pruned.map_err(|error| fault(error, grown))?;
+    let mut pruned = pruned.map_err(|error| fault(error, given.grown))?;
     optimize(model)?;
     driver::check("prune", model)?;
-    pruned.share = Cost::of(model).of_resource(resource) as f64 / before.max(1.0);
+    for own in &mut pruned.tries {
+        own.predicted /= given.grown;
+        own.measured /= given.grown;
+    }
+    let counted = before.zip(cost(model)).map(|(before, after)| after / before.max(1.0));
+    let measured = pruned.tries.last().map(|own| own.measured);
+    pruned.share = counted.or(measured).unwrap_or(pruned.share);
+    for round in pruned.rounds.iter_mut().filter(|_| measured.is_some()) {
+        round.share = pruned.share;
+    }
     Ok((pruned, analysis))
+}
+
+/// What the model as given costs next to the optimized one.
+struct Given {
+    /// How many times as much.
+    grown: f64,
+    /// For a target of latency what the optimized one takes.
+    latency: Option<Arc<Latency>>,
+}
+
+impl Given {
+    fn new(
+        original: &Model,
+        optimized: &Model,
+        data: Option<&Dataset>,
+        (resource, request): (Resource, &Request<'_>),
+        progress: Progress<'_>,
+    ) -> Result<Self, Error> {
+        let cost = |model: &Model| Cost::of(model).of_resource(resource);
+        if let (Some(before), Some(after)) = (cost(original), cost(optimized)) {
+            return Ok(Self { grown: before as f64 / (after as f64).max(1.0), latency: None });
+        }
+        let round_to = request.options.round_to.unwrap_or_default();
+        let (latency, grown) = latency(original, optimized, data, round_to, progress)?;
+        Ok(Self { grown, latency: Some(Arc::new(latency)) })
+    }
+
+    /// The options for a graph of the optimized model with these groups.
+    fn options(&self, request: &Request<'_>, own: &Analysis) -> Options {
+        Options { latency: self.latency.clone(), ..request.for_groups(own) }
+    }
 }
 
 /// What is asked for of the optimized model, where the model as given costs `grown` times as much.
@@ -423,7 +475,7 @@ fn without_samples(
     model: &mut Model,
     mut original: Model,
     request: &Request<'_>,
-    grown: f64,
+    given: &Given,
     progress: Progress<'_>,
 ) -> Result<Result<Pruned, PruneError>, Error> {
     let samples = synthetic(model, MADE_UP).map_err(|error| Error::Usage {
@@ -438,11 +490,11 @@ fn without_samples(
     };
     optimize_with(&mut other, &pipeline::unshared(), &mut Context::default())?;
     other.graph.infer();
-    let demand = demand(request, None, grown);
-    let options = request.for_groups(&Analysis::of(&other.graph));
+    let demand = demand(request, None, given.grown);
+    let options = given.options(request, &Analysis::of(&other.graph));
     match prune_by_way_of(model, other, &samples, &demand, &options, progress) {
         Ok(None) => {
-            let options = request.for_groups(&Analysis::of(&model.graph));
+            let options = given.options(request, &Analysis::of(&model.graph));
             Ok(prune_compensated(model, &samples, &demand, &options, progress))
         }
         Ok(Some(pruned)) => Ok(Ok(pruned)),
@@ -458,6 +510,9 @@ fn fault(error: PruneError, given: f64) -> Error {
             resource,
             least: least / given,
         }),
+        PruneError::Slower { share, least, tries } => {
+            Error::Prune(PruneError::Slower { share: share / given, least: least / given, tries })
+        }
         error => executed(error),
     }
 }
@@ -475,13 +530,14 @@ pub(crate) fn executed(error: PruneError) -> Error {
 }
 
 impl Cost {
-    /// The part of the cost that is a resource.
+    /// The part of the cost that is a resource. Latency is measured, not counted.
     #[must_use]
-    pub fn of_resource(&self, resource: Resource) -> u64 {
+    pub fn of_resource(&self, resource: Resource) -> Option<u64> {
         match resource {
-            Resource::Macs => self.macs,
-            Resource::Parameters => self.parameters,
-            Resource::Bytes => self.bytes,
+            Resource::Macs => Some(self.macs),
+            Resource::Parameters => Some(self.parameters),
+            Resource::Bytes => Some(self.bytes),
+            Resource::Latency => None,
         }
     }
 }
@@ -527,8 +583,9 @@ mod tests {
             let (model, pruned) = prune(resource, share).expect("it can be pruned");
             assert!(pruned.share <= share && pruned.share > share - 0.15, "{}", pruned.share);
             assert!(model.validate().is_empty());
-            let before = Cost::of(&network()).of_resource(resource) as f64;
-            let after = Cost::of(&model).of_resource(resource) as f64;
+            let cost =
+                |model: &Model| Cost::of(model).of_resource(resource).expect("it counts") as f64;
+            let (before, after) = (cost(&network()), cost(&model));
             assert!((after / before - pruned.share).abs() < 1e-12);
             let normalized = |(_, node): (_, &lapidary_ir::Node)| node.is("BatchNormalization");
             assert!(!model.graph.nodes().any(normalized));
@@ -622,6 +679,28 @@ mod tests {
         let ignore = vec!["nobody".parse().expect("valid")];
         let error = refused(PruneOptions { ignore, ..options() });
         assert_eq!(error, "no node that makes channels is selected by `nobody`");
+    }
+
+    #[test]
+    fn latency_is_measured_again_after_the_cut() {
+        // Any measured time is less than this, and no channel has to go for it.
+        let amount = Amount::Target(Target { resource: Resource::Latency, share: 1.0 });
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let once = PruneOptions { amount, ..PruneOptions::default() };
+        match prune_by(&mut network(), None, &once, &quiet) {
+            Ok(cut) => {
+                let pruned = cut.compensated.expect("they make up");
+                let last = pruned.tries.last().expect("it was measured");
+                assert!(last.predicted > 0.0 && last.measured > 0.0 && last.measured <= 1.0);
+                assert_eq!(pruned.share, last.measured);
+            }
+            // A machine that does something else meanwhile.
+            Err(Error::Prune(PruneError::Slower { .. } | PruneError::OutOfReach { .. })) => {}
+            Err(error) => panic!("{error}"),
+        }
+        let steps = PruneOptions { rounds: 2, ..once };
+        let error = prune_by(&mut network(), None, &steps, &quiet).expect_err("one round only");
+        assert_eq!(error.exit_code(), 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use lapidary_ir::{Model, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tract_onnx::prelude::{IntoTValue, TValue, TractError, TypedFact};
 use tract_onnx::tract_core::internal::TypedOp;
 use tract_onnx::tract_core::plan::SimplePlan;
@@ -72,16 +73,41 @@ impl Runner {
     /// runtime does not manage.
     pub fn run(&self, inputs: &Inputs) -> Result<Outputs, ExecError> {
         let tensors = self.source.signature.check(inputs)?;
-        let shapes = shapes(&tensors);
-        let plan = self.plans.get(&shapes, || {
-            let model = self.source.runnable(&shapes, &[], self.options.optimize)?;
-            guarded(|| SimplePlan::new(model)).map_err(Failure::while_running)
-        })?;
+        let plan = self.plan(&tensors)?;
         let outputs = guarded(|| {
             let values: Result<_, TractError> = tensors.iter().copied().map(value).collect();
             collect_outputs(&self.source, &plan.run(values?)?)
         });
         outputs.map_err(Failure::while_running)
+    }
+
+    /// How long the runtime takes for one run in this thread, without handing inputs and outputs over. The first run with
+    /// inputs of some shapes takes longer.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn time(&self, inputs: &Inputs) -> Result<Duration, ExecError> {
+        let tensors = self.source.signature.check(inputs)?;
+        let plan = self.plan(&tensors)?;
+        let time = guarded(|| {
+            let values: Result<_, TractError> = tensors.iter().copied().map(value).collect();
+            let values = values?;
+            let start = Instant::now();
+            let outputs = plan.run(values)?;
+            let time = start.elapsed();
+            drop(outputs);
+            Ok(time)
+        });
+        time.map_err(Failure::while_running)
+    }
+
+    fn plan(&self, tensors: &[&Tensor]) -> Result<Arc<TypedPlan>, ExecError> {
+        let shapes = shapes(tensors);
+        let plan = self.plans.get(&shapes, || {
+            let model = self.source.runnable(&shapes, &[], self.options.optimize)?;
+            guarded(|| SimplePlan::new(model)).map_err(Failure::while_running)
+        })?;
+        Ok(Arc::clone(&plan))
     }
 
     /// An observer of the values with these names: graph inputs, initializers, and outputs of nodes
@@ -188,6 +214,14 @@ mod tests {
         for (found, expected) in y.to_f32().expect("floats").iter().zip(softmax) {
             assert!((found - expected).abs() <= 0.0021, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn a_run_that_is_timed_checks_its_inputs() {
+        let runner = runner(&decode("x:float 2 -> y:float\n y = Neg(x)", &[]));
+        assert!(runner.time(&inputs([("x", float(&[2], &[1.0, 2.0]))])).is_ok());
+        let error = runner.time(&Inputs::new()).expect_err("the input is missing");
+        assert_eq!(error.to_string(), "input `x` is missing");
     }
 
     #[test]

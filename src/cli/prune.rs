@@ -52,6 +52,15 @@ pub(crate) struct Amounts {
     /// Keep this share of the bytes.
     #[arg(long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share)]
     pub(crate) bytes: Option<f64>,
+    /// Keep this share of the time of one sample, measured in the runtime lapidary has built in (tract) on this machine, in
+    /// one thread; other runtimes and machines may gain more or less. Products are measured one by one, up to 20 s, then the
+    /// pruned model beside the original; what is asked for shrinks, up to three times, until that is as fast. Measured
+    /// times differ from run to run, and so do results.
+    #[arg(
+        long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share,
+        conflicts_with_all = ["blocks", "steps"]
+    )]
+    pub(crate) latency: Option<f64>,
     /// Remove this fraction of the channels: of every group, or with --scope of all together.
     #[arg(long, group = "amount_of_all", value_name = "FRACTION")]
     pub(crate) ratio: Option<f64>,
@@ -117,8 +126,9 @@ impl Amounts {
 
     /// Whether it is said how much goes of groups of which nothing else is said.
     pub(crate) fn of_all(&self) -> bool {
-        let Self { macs, parameters, bytes, ratio, amount, .. } = self;
-        [macs, parameters, bytes, ratio].into_iter().any(Option::is_some) || amount.is_some()
+        let Self { macs, parameters, bytes, latency, ratio, amount, .. } = self;
+        [macs, parameters, bytes, latency, ratio].into_iter().any(Option::is_some)
+            || amount.is_some()
     }
 }
 
@@ -228,6 +238,10 @@ mod tests {
             "-o p --macs 0.5 --ratio 0.5",
             "-o p --amount 2 --ratio 0.5",
             "-o p --macs 0.5 --bytes 0.5",
+            "-o p --macs 0.5 --latency 0.5",
+            "-o p --latency 1.5",
+            "-o p --latency 0.5 --steps 2",
+            "-o p --latency 0.5 --blocks 1",
             "-o p --layer-ratio a",
             "-o p --layer-ratio a=1",
             "-o p --norm l1 --importance l1",

@@ -19,10 +19,12 @@ pub(super) fn drop(
     lapidary::drop_blocks(model, data, choice, &show)
 }
 
-/// The target of a model that is left of another one, for which it was meant; none when it is met.
+/// The target of a model that is left of another one, for which it was meant; none when it is met. Of a resource that
+/// counts something: others stay as they are.
 pub(super) fn rest(target: &Target, original: &Model, left: &Model) -> Option<Target> {
-    let cost = |model: &Model| Cost::of(model).of_resource(target.resource) as f64;
-    let share = target.share * cost(original) / cost(left).max(1.0);
+    let cost = |model: &Model| Some(Cost::of(model).of_resource(target.resource)? as f64);
+    let Some((before, after)) = cost(original).zip(cost(left)) else { return Some(*target) };
+    let share = target.share * before / after.max(1.0);
     (share < 1.0).then_some(Target { share, ..*target })
 }
 

@@ -164,9 +164,13 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
 impl Amounts {
     /// What is to be left, if that is said.
     fn target(&self) -> Option<Target> {
-        let Self { macs, parameters, bytes, .. } = self;
-        let shares =
-            [(Resource::Macs, macs), (Resource::Parameters, parameters), (Resource::Bytes, bytes)];
+        let Self { macs, parameters, bytes, latency, .. } = self;
+        let shares = [
+            (Resource::Macs, macs),
+            (Resource::Parameters, parameters),
+            (Resource::Bytes, bytes),
+            (Resource::Latency, latency),
+        ];
         shares.into_iter().find_map(|(resource, share)| Some(Target { resource, share: (*share)? }))
     }
 

@@ -1,7 +1,7 @@
 //! What was pruned, and what made up for it.
 use super::{percent, table};
 use lapidary::passes::prune::compensated::{Pruned, Round};
-use lapidary::passes::prune::{ChannelPlan, GroupPlan, Resource, Scope, Target};
+use lapidary::passes::prune::{ChannelPlan, GroupPlan, Resource, Scope, Target, Try};
 use lapidary::{Amount, Cut};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,11 +23,21 @@ struct MadeUp {
     /// The share asked for, if one was.
     asked: Option<f64>,
     reached: f64,
+    /// For a target of latency the plans that were measured, the last one was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    measured: Vec<Measured>,
     losses: Vec<Loss>,
     fitted: usize,
     rounds: Vec<Done>,
     /// Whether the samples were made up.
     made_up_samples: bool,
+}
+
+/// Shares of the time of the original.
+#[derive(Serialize)]
+struct Measured {
+    predicted: f64,
+    measured: f64,
 }
 
 /// The channels of a group.
@@ -74,10 +84,12 @@ impl MadeUp {
     fn new(pruned: &Pruned, target: Option<Target>, on_data: bool) -> Self {
         let losses = pruned.losses.iter().map(|&(step, loss)| Loss { step, loss });
         let done = |&Round { removed, share, loss }: &Round| Done { removed, share, loss };
+        let tried = |&Try { predicted, measured }: &Try| Measured { predicted, measured };
         Self {
             resource: target.map_or(Resource::Macs, |target| target.resource).to_string(),
             asked: target.map(|target| target.share),
             reached: pruned.share,
+            measured: pruned.tries.iter().map(tried).collect(),
             losses: losses.collect(),
             fitted: pruned.fitted,
             rounds: pruned.rounds.iter().map(done).collect(),
@@ -94,6 +106,13 @@ impl MadeUp {
             asked.unwrap_or_default(),
             self.fitted
         );
+        for Measured { predicted, measured } in &self.measured {
+            println!(
+                "latency: {} predicted, {} measured in the built-in runtime",
+                percent(*predicted),
+                percent(*measured)
+            );
+        }
         let steps: Vec<String> =
             self.losses.iter().map(|Loss { step, loss }| format!("{step} {loss:.4}")).collect();
         println!("distance of the outputs from the original: {}", steps.join(", "));

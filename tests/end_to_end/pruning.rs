@@ -401,3 +401,31 @@ fn a_recipe_of_sensitivities_prunes() {
     let losses = pruned["pruning"]["losses"].as_array().unwrap();
     assert!(losses[2]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
 }
+
+#[test]
+fn the_latency_that_is_left_is_measured() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let name = "digits_mobilenetv2_unfused_op17";
+    let options = ["--latency", "0.8", "--data", "fixtures/digits_calib.npz", "--samples", "16"];
+    let run = run_on("prune", name, &out, &options);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    if run.code == 1 {
+        // A machine busy with something else; nothing is written then.
+        let message = report["error"]["message"].as_str().unwrap();
+        assert!(message.contains("of the latency can't be reached"), "{message}");
+        assert!(!out.exists());
+        return;
+    }
+    let pruning = &report["pruning"];
+    assert_eq!(
+        (pruning["resource"].as_str(), pruning["asked"].as_f64()),
+        (Some("latency"), Some(0.8))
+    );
+    let last = pruning["measured"].as_array().unwrap().last().unwrap();
+    assert!(last["predicted"].as_f64().unwrap() > 0.0);
+    assert!(last["measured"].as_f64().unwrap() <= 0.8);
+    assert_eq!(last["measured"], pruning["reached"]);
+    let before = fs::metadata(fixture(&format!("{name}.onnx"))).unwrap().len();
+    assert!(fs::metadata(&out).unwrap().len() < before);
+}

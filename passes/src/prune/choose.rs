@@ -3,7 +3,7 @@ use super::amounts::{Chooser, Demand, Limit, Scope, classes};
 use super::analysis::Analysis;
 use super::compensated::{Options, PruneError};
 use super::plan::ChannelPlan;
-use super::resources::{Ledger, Resource};
+use super::resources::Resource;
 use lapidary_ir::Model;
 
 /// Why a group stays whose channels nothing ranks.
@@ -29,7 +29,7 @@ impl Analysis {
             Demand::Target(target) => target.resource,
             _ => Resource::Macs,
         };
-        let ledger = Ledger::of(model, self, resource);
+        let ledger = options.ledger(model, self, resource)?;
         let cost = ledger.total(&ledger.extents(&self.extents));
         let share = if let Demand::Target(target) = demand { target.share } else { 1.0 };
         let limits = options.all_limits(&model.graph, self);

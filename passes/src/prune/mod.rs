@@ -15,6 +15,7 @@ mod elements;
 mod heads;
 mod importance;
 mod keep;
+mod latency;
 #[cfg(test)]
 mod oracle;
 mod plan;
@@ -39,6 +40,7 @@ pub use elements::Axis;
 pub use heads::Grain;
 pub use importance::{Norm, ScoreError, importance, weight_scores};
 pub use keep::{Keep, KeepError, KeepProblem};
+pub use latency::{Latency, Measure, ProductTimes, RuntimeStopwatch, Stopwatch, Try};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use ranking::{Importance, Normalization, Ranking, Reduction, UnknownImportance};
 pub use relations::{Place, Rewrite, Role};

@@ -1,6 +1,7 @@
 //! What a model costs as a function of how many channels stay.
 use super::analysis::Analysis;
 use super::elements::Axis;
+use super::latency::{ProductTimes, Table};
 use super::relations::Rewrite;
 use super::select::Extents;
 use crate::macs::{node_macs, sample_shape};
@@ -18,6 +19,8 @@ pub enum Resource {
     Parameters,
     /// Bytes of the file.
     Bytes,
+    /// Time in the built-in runtime, as it was measured.
+    Latency,
 }
 
 impl fmt::Display for Resource {
@@ -26,29 +29,39 @@ impl fmt::Display for Resource {
             Self::Macs => "MACs",
             Self::Parameters => "parameters",
             Self::Bytes => "bytes",
+            Self::Latency => "latency",
         })
     }
 }
 
-/// A sum of products of extents: cost = c + Σ_t c_t · Π extents.
+/// A sum of products of extents, some with what a table says of two extents: cost = c + Σ_t c_t · Π extents · T_t.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     axes: BTreeMap<Axis, usize>,
     constant: f64,
-    terms: Vec<(f64, Vec<usize>)>,
+    terms: Vec<Term>,
     /// The terms an axis is a factor of.
     terms_of: Vec<Vec<usize>>,
 }
 
+/// A part of a cost.
+#[derive(Debug, Clone)]
+struct Term {
+    amount: f64,
+    /// The extents it is proportional to.
+    places: Vec<usize>,
+    /// A table, and the extents it goes by; where there is none it goes by 1.
+    table: Option<(Table, [Option<usize>; 2])>,
+}
+
 impl Ledger {
-    /// The cost of a model in `resource`, by the extents of the axes of its analysis.
+    /// The cost of a model in `resource`, by the extents of the axes of its analysis. Of latency nothing is known here:
+    /// that is in [`Self::of_times`].
     pub(crate) fn of(model: &Model, analysis: &Analysis, resource: Resource) -> Self {
         let graph = &model.graph;
-        let axes: BTreeMap<Axis, usize> =
-            analysis.extents.keys().enumerate().map(|(number, &axis)| (axis, number)).collect();
-        let terms_of = vec![Vec::new(); axes.len()];
-        let mut ledger = Self { axes, constant: 0.0, terms: Vec::new(), terms_of };
+        let mut ledger = Self::empty(analysis);
         match resource {
+            Resource::Latency => {}
             Resource::Macs => ledger.add_macs(graph, analysis),
             Resource::Parameters => ledger.add_constants(graph, analysis, false),
             Resource::Bytes => {
@@ -58,6 +71,45 @@ impl Ledger {
             }
         }
         ledger
+    }
+
+    /// The nanoseconds of a model by the times of its products.
+    pub(crate) fn of_times(graph: &Graph, analysis: &Analysis, times: &ProductTimes) -> Self {
+        let mut ledger = Self::empty(analysis);
+        let mut others = Vec::new();
+        for (_, node) in graph.nodes().filter(|(_, node)| !node.is("Constant")) {
+            let Some(output) = node.output(0) else { continue };
+            let Some(time) = times.products.get(graph.value(output).name()) else {
+                let shape = sample_shape(graph, output).unwrap_or_default();
+                others.push((shape.iter().product::<u64>() as f64, shape.len(), output));
+                continue;
+            };
+            let factors = factors(graph, node);
+            let place = |factor: Option<&usize>| ledger.axes.get(factors.get(*factor?)?).copied();
+            let by = [place(time.sides.first()), place(time.sides.get(1))];
+            let mut amount = time.scale;
+            let mut places = Vec::new();
+            for (factor, size) in &time.others {
+                if let Some(place) = place(Some(factor)) {
+                    amount /= *size as f64;
+                    places.push(place);
+                }
+            }
+            ledger.push(Term { amount, places, table: Some((time.table.clone(), by)) });
+        }
+        let elements: f64 = others.iter().map(|(elements, ..)| elements).sum();
+        for (own, rank, output) in others {
+            let axes: Vec<Axis> = (0..rank).map(|axis| Axis::new(output, axis)).collect();
+            ledger.add(times.rest * own / elements.max(1.0), &axes, analysis);
+        }
+        ledger
+    }
+
+    fn empty(analysis: &Analysis) -> Self {
+        let axes: BTreeMap<Axis, usize> =
+            analysis.extents.keys().enumerate().map(|(number, &axis)| (axis, number)).collect();
+        let terms_of = vec![Vec::new(); axes.len()];
+        Self { axes, constant: 0.0, terms: Vec::new(), terms_of }
     }
 
     fn add_macs(&mut self, graph: &Graph, analysis: &Analysis) {
@@ -99,10 +151,15 @@ impl Ledger {
                 places.push(place);
             }
         }
-        for &place in &places {
+        self.push(Term { amount: each, places, table: None });
+    }
+
+    fn push(&mut self, term: Term) {
+        let by = term.table.iter().flat_map(|(_, by)| by).flatten();
+        for &place in term.places.iter().chain(by) {
             self.terms_of[place].push(self.terms.len());
         }
-        self.terms.push((each, places));
+        self.terms.push(term);
     }
 
     /// The extents as a list, in the order of this ledger.
@@ -143,13 +200,17 @@ impl Ledger {
     }
 
     fn term(&self, term: usize, extents: &[usize]) -> f64 {
-        let (amount, places) = &self.terms[term];
-        places.iter().fold(*amount, |product, &place| product * extents[place] as f64)
+        let Term { amount, places, table } = &self.terms[term];
+        let size = |place: Option<usize>| place.map_or(1, |place| extents[place]);
+        let time = table
+            .as_ref()
+            .map_or(1.0, |(table, [row, column])| table.at(size(*row), size(*column)));
+        places.iter().fold(amount * time, |product, &place| product * extents[place] as f64)
     }
 }
 
 /// The axes the multiply-accumulates of a node are proportional to.
-fn factors(graph: &Graph, node: &Node) -> Vec<Axis> {
+pub(super) fn factors(graph: &Graph, node: &Node) -> Vec<Axis> {
     let axes = |value: Option<ValueId>| {
         let rank = value.and_then(|value| Some((value, graph.value(value).shape()?.len())));
         rank.map(|(value, rank)| (0..rank).map(|axis| Axis::new(value, axis)).collect::<Vec<_>>())

@@ -30,12 +30,21 @@ impl Rounding {
         let extent = analysis.extents[place];
         let first = analysis.owners[place].first();
         let same = analysis.owners[place].iter().filter(|owner| Some(*owner) == first).count();
+        let block = self.of_extent(extent);
+        // A channel may be several elements.
+        block >> block.trailing_zeros().min(same.trailing_zeros())
+    }
+
+    /// The number of elements of which an axis of `extent` keeps a multiple.
+    pub(crate) fn of_extent(self, extent: usize) -> usize {
+        if let Self::To(multiple) = self {
+            return multiple.max(1);
+        }
         let mut block = BLOCK;
         while block > 1 && extent < 4 * block {
             block /= 2;
         }
-        // A channel may be several elements.
-        block >> block.trailing_zeros().min(same.trailing_zeros())
+        block
     }
 }
 

@@ -287,12 +287,13 @@ impl Ledgers {
         Shares { macs, parameters, bytes }
     }
 
-    fn of(&self, resource: Resource) -> &(Ledger, f64) {
-        &self.all[match resource {
+    fn of(&self, resource: Resource) -> Result<&(Ledger, f64), PruneError> {
+        Ok(&self.all[match resource {
             Resource::Macs => 0,
             Resource::Parameters => 1,
             Resource::Bytes => 2,
-        }]
+            Resource::Latency => return Err(PruneError::Unmeasured),
+        }])
     }
 }
 
@@ -314,6 +315,7 @@ impl Search<'_> {
                 let recipe = self.at(resource, share)?;
                 let Shares { macs, parameters, bytes } = recipe.left;
                 let reached = match resource {
+                    Resource::Latency => return Err(PruneError::Unmeasured),
                     Resource::Macs => macs,
                     Resource::Parameters => parameters,
                     Resource::Bytes => bytes,
@@ -343,7 +345,7 @@ impl Search<'_> {
 
     /// The recipe for a share of a resource, or for as little as there can be.
     fn at(&self, resource: Resource, share: f64) -> Result<PruningRecipe, PruneError> {
-        let (ledger, total) = self.ledgers.of(resource);
+        let (ledger, total) = self.ledgers.of(resource)?;
         let analysis = self.network.analysis;
         let groups: Vec<Elements> = elements(analysis, ledger, self.sequences);
         let extents = ledger.extents(&self.ledgers.extents);

@@ -14,6 +14,7 @@ use super::amounts::{Demand, Limit, Scope, makes};
 use super::analysis::{Analysis, Group};
 use super::apply::ApplyError;
 use super::importance::ScoreError;
+use super::latency::{Latency, Try};
 use super::plan::{ChannelPlan, PlanError};
 use super::ranking::{Importance, Ranking};
 use super::resources::{Ledger, Resource};
@@ -26,6 +27,7 @@ use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::{Graph, Model};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 mod allocate;
 mod blocks;
@@ -94,6 +96,8 @@ pub struct Options {
     pub limits: Vec<Limit>,
     /// Rounds in which channels go; importance is computed again after each. 0 counts as 1.
     pub rounds: usize,
+    /// What products take, for a target of latency.
+    pub latency: Option<Arc<Latency>>,
 }
 
 impl Default for Options {
@@ -108,11 +112,28 @@ impl Default for Options {
             ignore: Vec::new(),
             limits: Vec::new(),
             rounds: 1,
+            latency: None,
         }
     }
 }
 
 impl Options {
+    /// What a model costs by the extents of its axes.
+    pub(super) fn ledger(
+        &self,
+        model: &Model,
+        analysis: &Analysis,
+        resource: Resource,
+    ) -> Result<Ledger, PruneError> {
+        match (&self.latency, resource) {
+            (Some(own), Resource::Latency) => {
+                Ok(Ledger::of_times(&model.graph, analysis, &own.times))
+            }
+            (None, Resource::Latency) => Err(PruneError::Unmeasured),
+            _ => Ok(Ledger::of(model, analysis, resource)),
+        }
+    }
+
     /// The order in which the channels of a group go.
     fn sequence(
         &self,
@@ -169,6 +190,21 @@ pub enum PruneError {
         /// What can be reached.
         least: f64,
     },
+    /// The times of products predict less than the pruned model takes.
+    #[error(
+        "{share:.3} of the latency can't be reached: measured, {least:.3} stay of the best of {tries} models"
+    )]
+    Slower {
+        /// What was asked for.
+        share: f64,
+        /// The least that was measured.
+        least: f64,
+        /// Models that were measured.
+        tries: usize,
+    },
+    /// A target of latency needs the times of products.
+    #[error("nobody measured what the products of the model take")]
+    Unmeasured,
 }
 
 /// What was pruned, and what it costs.
@@ -183,8 +219,10 @@ pub struct Pruned {
     pub fitted: usize,
     /// The rounds in which channels went.
     pub rounds: Vec<Round>,
-    /// The share of the resource that stays; without a target of the multiply-accumulates.
+    /// The share of the resource that stays; without a target of the multiply-accumulates. Of latency as it is predicted.
     pub share: f64,
+    /// For a target of latency the plans that were tried, the last one was taken.
+    pub tries: Vec<Try>,
 }
 
 /// What a round left.
@@ -227,7 +265,7 @@ fn pruned(
         Demand::Target(target) => target.resource,
         _ => Resource::Macs,
     };
-    let ledger = Ledger::of(model, &analysis, resource);
+    let ledger = options.ledger(model, &analysis, resource)?;
     let cost = ledger.total(&ledger.extents(&analysis.extents));
     let limits = options.all_limits(&model.graph, &analysis);
     if let Demand::Target(target) = demand {
@@ -251,17 +289,19 @@ fn pruned(
     let rounds = options.rounds.max(1);
     let mut lists: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut told: Vec<Round> = Vec::new();
+    let mut tries = Vec::new();
     let mut last: Option<(Model, Pruned)> = None;
     for round in 1..=rounds {
         let part = Part { round, rounds, demand, cost, resource, options };
-        let more = match &last {
+        let chosen = match &last {
             None => part.first(&network, &all, &limits, progress)?,
             Some((cut, before)) => {
                 let on = (&all, &fitted_on);
                 part.next(cut, (&analysis, &before.plan), on, &limits, progress)?
             }
         };
-        for (group, channels) in more {
+        tries.extend(chosen.tries);
+        for (group, channels) in chosen.lists {
             lists.entry(group).or_default().extend(channels);
         }
         lists.values_mut().for_each(|channels| channels.sort_unstable());
@@ -280,7 +320,7 @@ fn pruned(
         last = Some((model, report));
     }
     let Some((model, report)) = last else { return finish(&[]) };
-    Ok((model, Pruned { rounds: told, ..report }))
+    Ok((model, Pruned { rounds: told, tries, ..report }))
 }
 
 /// Cuts, and lets what stays make up for it.
@@ -298,7 +338,7 @@ fn finish(
     losses.push(("moments", trials.loss(&pruned)?));
     let fitted = refit::refit(network, &plan, &mut pruned, fitted_on, progress)?;
     losses.push(("fit", trials.loss(&pruned)?));
-    Ok((pruned, Pruned { plan, losses, fitted, rounds: Vec::new(), share }))
+    Ok((pruned, Pruned { plan, losses, fitted, rounds: Vec::new(), share, tries: Vec::new() }))
 }
 
 /// The samples that products are fitted on.
@@ -514,6 +554,59 @@ mod tests {
             let kept = group.size - group.removed.len();
             assert!(kept >= 7.min(group.size) && 4 * group.removed.len() <= group.size);
         }
+    }
+
+    /// A target of latency, where every model takes as long as its multiply-accumulates and a hundred; `seen` tells what share
+    /// of the time is measured for the share that should be.
+    fn prune_by_count(share: f64, seen: fn(f64) -> f64) -> Result<Pruned, PruneError> {
+        use crate::prune::ProductTimes;
+        use crate::prune::latency::testing::{Counting, counted};
+        use std::time::Duration;
+        let mut model = network();
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let whole = counted(&model);
+        let (round_to, watch) = (Rounding::To(1), Counting::default());
+        let mut sized = model.clone();
+        let dims = lapidary_ir::FixedDims {
+            inputs: vec![(Some("x".to_owned()), vec![1, 3, 6, 6])],
+            ..lapidary_ir::FixedDims::default()
+        };
+        sized.fix_dims(&dims).expect("it has this input");
+        let limit = Duration::from_secs(1);
+        let times = ProductTimes::measure(&sized, whole, round_to, &watch, limit, &quiet);
+        let measure = move |cut: &Model| Ok(seen(counted(cut) / whole));
+        let latency = Some(Arc::new(Latency { times, measure: Box::new(measure) }));
+        let options = Options { latency, ..singly() };
+        let demand = Demand::Target(Target { resource: Resource::Latency, share });
+        prune_compensated(&mut model, &samples(), &demand, &options, &quiet)
+    }
+
+    #[test]
+    fn latency_is_met_by_what_is_measured() {
+        let exact = prune_by_count(0.6, |share| 0.9 * share).expect("it can be met");
+        assert_eq!(exact.tries.len(), 1);
+        let only = exact.tries[0];
+        assert!(only.predicted <= 0.6 && only.predicted > 0.5, "{only:?}");
+        assert!((only.predicted - exact.share).abs() < 1e-9);
+        let slower = prune_by_count(0.6, |share| 1.25 * share).expect("it can be met");
+        let (first, last) = (slower.tries[0], slower.tries[slower.tries.len() - 1]);
+        assert!(slower.tries.len() > 1 && first.measured > 0.6, "{:?}", slower.tries);
+        assert!(last.measured <= 0.6 && last.predicted < first.predicted, "{:?}", slower.tries);
+        assert!((last.predicted - slower.share).abs() < 1e-9);
+    }
+
+    #[test]
+    fn latency_that_is_never_met_is_an_error() {
+        let error = prune_by_count(0.6, |_| 0.61).expect_err("nothing helps");
+        assert!(matches!(error, PruneError::Slower { tries: 4, .. }), "{error}");
+        // So little is asked for then that it is out of reach.
+        let error = prune_by_count(0.6, |share| 90.0 * share).expect_err("it takes too long");
+        assert!(matches!(error, PruneError::Slower { tries: 1, .. }), "{error}");
+        let mut model = network();
+        let demand = Demand::Target(Target { resource: Resource::Latency, share: 0.5 });
+        let quiet = |_: &'static str, _: usize, _: usize| {};
+        let error = prune_compensated(&mut model, &samples(), &demand, &singly(), &quiet);
+        assert!(matches!(error, Err(PruneError::Unmeasured)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Of N rounds the r-th leaves s^(r/N) of the resource, or of the channels, where s is the share asked for. Channels are
 //! ranked on the network the round before left; the cut and what makes up for it start from the original.
-use super::allocate::{self, Elements, allocate};
+use super::allocate::{self, Curve, Elements, allocate};
 use super::network::Network;
 use super::sensitivity::{self, Trials};
 use super::zeros::Live;
@@ -11,6 +11,7 @@ use crate::prune::amounts::{Chooser, Demand, Limit, Scope, Target, classes};
 use crate::prune::analysis::{Analysis, Group};
 use crate::prune::carry::{carry_limits, carry_scores};
 use crate::prune::importance::weight_scores;
+use crate::prune::latency::Try;
 use crate::prune::plan::{ChannelPlan, PlanError};
 use crate::prune::ranking::{Importance, Ranking};
 use crate::prune::resources::{Ledger, Resource};
@@ -22,6 +23,18 @@ use rayon::prelude::*;
 
 /// Channels by number of the group.
 type Lists = Vec<(usize, Vec<usize>)>;
+
+/// Measured plans that are followed by another one at most when they take longer than predicted.
+const RETRIES: usize = 3;
+
+/// How much less is asked for then than what would be right by the last measurement.
+const MARGIN: f64 = 0.98;
+
+/// What goes, and the measured plans it took to find that.
+pub(super) struct Chosen {
+    pub(super) lists: Lists,
+    pub(super) tries: Vec<Try>,
+}
 
 /// One of several rounds.
 pub(super) struct Part<'a> {
@@ -50,7 +63,7 @@ impl Part<'_> {
         all: &Batches<'_>,
         limits: &[Limit],
         progress: Progress<'_>,
-    ) -> Result<Lists, PruneError> {
+    ) -> Result<Chosen, PruneError> {
         let whole = network.analysis.groups.iter().map(|group| group.size).collect();
         let limits = limits.iter().map(|limit| self.scheduled(limit)).collect();
         let state = State { whole, limits, scores: self.options.scores.clone() };
@@ -65,7 +78,7 @@ impl Part<'_> {
         (all, fitted_on): (&Batches<'_>, &Batches<'_>),
         limits: &[Limit],
         progress: Progress<'_>,
-    ) -> Result<Lists, PruneError> {
+    ) -> Result<Chosen, PruneError> {
         let analysis = Analysis::of(&cut.graph);
         let network = Network::new(cut, &analysis, fitted_on, progress)?;
         let places = analysis.places_in(original, Some(plan));
@@ -86,7 +99,7 @@ impl Part<'_> {
         };
         let chosen = self.choose(&network, all, &state, progress)?;
         let mut lists = Lists::new();
-        for (group, channels) in chosen {
+        for (group, channels) in chosen.lists {
             for place in channels.into_iter().filter_map(|channel| places[group][channel]) {
                 match lists.iter_mut().find(|(group, _)| *group == place.0) {
                     Some((_, own)) => own.push(place.1),
@@ -94,7 +107,7 @@ impl Part<'_> {
                 }
             }
         }
-        Ok(lists)
+        Ok(Chosen { lists, tries: chosen.tries })
     }
 
     /// 1 − (1 − s)^(r/N).
@@ -119,7 +132,7 @@ impl Part<'_> {
         all: &Batches<'_>,
         state: &State,
         progress: Progress<'_>,
-    ) -> Result<Lists, PruneError> {
+    ) -> Result<Chosen, PruneError> {
         let Options { scope, ranking, .. } = self.options;
         let demand = match *self.demand {
             Demand::Target(target) => {
@@ -162,7 +175,7 @@ impl Part<'_> {
         state: &State,
         scores: &[Option<Vec<f64>>],
         demand: &Demand<'_>,
-    ) -> Result<Lists, PruneError> {
+    ) -> Result<Chosen, PruneError> {
         let (graph, analysis, options) = (&network.model.graph, network.analysis, self.options);
         let chooser = Chooser {
             analysis,
@@ -175,13 +188,54 @@ impl Part<'_> {
             max_ratio: options.max_ratio,
             round_to: options.round_to,
         };
-        let ledger = Ledger::of(network.model, analysis, self.resource);
+        let ledger = options.ledger(network.model, analysis, self.resource)?;
         let share = if let Demand::Target(target) = demand { target.share } else { 1.0 };
-        let choices = chooser.choose(demand, &ledger, share * self.cost).map_err(|least| {
-            PruneError::OutOfReach { share, resource: self.resource, least: least / self.cost }
-        })?;
-        let lists = choices.into_iter().map(|choice| choice.removed).enumerate();
-        Ok(lists.filter(|(_, removed)| !removed.is_empty()).collect())
+        self.met(network, share, |share| {
+            let choices = chooser.choose(demand, &ledger, share * self.cost).map_err(|least| {
+                PruneError::OutOfReach { share, resource: self.resource, least: least / self.cost }
+            })?;
+            let lists = choices.into_iter().map(|choice| choice.removed).enumerate();
+            let lists: Lists = lists.filter(|(_, removed)| !removed.is_empty()).collect();
+            let mut extents = ledger.extents(&analysis.extents);
+            allocate::shift(&mut extents, &elements_of(analysis, &ledger, &lists)?, false);
+            Ok((lists, ledger.total(&extents) / self.cost))
+        })
+    }
+
+    /// What `choose` finds for a share, with the share it predicts. If latency is measured it has to be as small for the
+    /// model that is cut; where it is not, what is asked for shrinks by what is too much of it:
+    ///
+    /// s ← s · asked / measured.
+    fn met(
+        &self,
+        network: &Network<'_>,
+        asked: f64,
+        choose: impl Fn(f64) -> Result<(Lists, f64), PruneError>,
+    ) -> Result<Chosen, PruneError> {
+        let mut tries: Vec<Try> = Vec::new();
+        let mut share = asked;
+        let (mut lists, mut predicted) = choose(share)?;
+        let latency = self.options.latency.as_ref();
+        let Some(latency) = latency.filter(|_| self.resource == Resource::Latency) else {
+            return Ok(Chosen { lists, tries });
+        };
+        loop {
+            let measured = (latency.measure)(&network.cut(&lists)?.0)?;
+            tries.push(Try { predicted, measured });
+            if measured <= asked {
+                return Ok(Chosen { lists, tries });
+            }
+            share *= MARGIN * asked / measured;
+            let least = tries.iter().map(|own| own.measured).fold(f64::INFINITY, f64::min);
+            let slower = PruneError::Slower { share: asked, least, tries: tries.len() };
+            if tries.len() > RETRIES {
+                return Err(slower);
+            }
+            (lists, predicted) = match choose(share) {
+                Err(PruneError::OutOfReach { .. }) => return Err(slower),
+                other => other?,
+            };
+        }
     }
 
     /// By what the outputs lose.
@@ -193,9 +247,9 @@ impl Part<'_> {
         scores: &[Option<Vec<f64>>],
         target: &Target,
         progress: Progress<'_>,
-    ) -> Result<Lists, PruneError> {
+    ) -> Result<Chosen, PruneError> {
         let (model, analysis, options) = (network.model, network.analysis, self.options);
-        let ledger = Ledger::of(model, analysis, self.resource);
+        let ledger = options.ledger(model, analysis, self.resource)?;
         let mut sequences: Vec<Sequence> = analysis
             .groups
             .iter()
@@ -208,7 +262,7 @@ impl Part<'_> {
                 None => Sequence::default(),
             })
             .collect();
-        let mut lists = given(analysis, &mut sequences, &state.limits, Some(&state.whole), options);
+        let lists = given(analysis, &mut sequences, &state.limits, Some(&state.whole), options);
         let mut extents = ledger.extents(&analysis.extents);
         allocate::shift(&mut extents, &elements_of(analysis, &ledger, &lists)?, false);
         let groups = elements(analysis, &ledger, &sequences);
@@ -217,15 +271,17 @@ impl Part<'_> {
         let measured_on = spread(all, affordable(macs(&model.graph), runs, MEASURED));
         let curves = Trials::new(network, &measured_on).curves(&sequences, progress)?;
         let left = network.left_behind(&sequences)?;
-        let curves: Vec<_> =
-            curves.iter().zip(&left).map(|(curve, left)| curve.scaled(*left)).collect();
-        let taken = allocate(&ledger, &extents, &groups, &curves, target.share * self.cost);
-        let left = ledger.total(&allocate::after(&extents, &groups, &taken)) / self.cost;
-        check(left, target)?;
-        let chosen = sequences.iter().zip(&taken).enumerate();
-        let chosen = chosen.map(|(group, (sequence, &steps))| (group, sequence.first(steps)));
-        lists.extend(chosen.filter(|(_, channels)| !channels.is_empty()));
-        Ok(lists)
+        let scaled = curves.iter().zip(&left).map(|(curve, left)| curve.scaled(*left));
+        let curves: Vec<Curve> = scaled.collect();
+        self.met(network, target.share, |share| {
+            let taken = allocate(&ledger, &extents, &groups, &curves, share * self.cost);
+            let left = ledger.total(&allocate::after(&extents, &groups, &taken)) / self.cost;
+            check(left, &Target { share, ..*target })?;
+            let chosen = sequences.iter().zip(&taken).enumerate();
+            let chosen = chosen.map(|(group, (sequence, &steps))| (group, sequence.first(steps)));
+            let chosen = chosen.filter(|(_, channels)| !channels.is_empty());
+            Ok((lists.iter().cloned().chain(chosen).collect(), left))
+        })
     }
 }
 
