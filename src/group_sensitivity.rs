@@ -27,7 +27,7 @@ pub struct GroupSensitivities {
 /// Measures what every group of coupled channels costs, alone, in the optimized model; a share that is asked for is
 /// one of the model as it is given. With labels in the data also accuracies.
 ///
-/// Without samples they are made up, as for [`prune_to`](crate::prune_to).
+/// Without samples they are made up, as for [`prune_by`](crate::prune_by).
 ///
 /// # Errors
 /// When samples can't be read or the model can't be executed.
