@@ -8,8 +8,8 @@ use lapidary_passes::prune::compensated::{
     Options, Progress, PruneError, Pruned, prune_by_way_of, prune_compensated, renormalized,
 };
 use lapidary_passes::prune::{
-    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Keep, Latency, Limit,
-    Normalization, Ranking, Reduction, Resource, Rounding, Scope, ScoreError, Target,
+    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Grain, Importance, Keep, Latency,
+    Limit, Normalization, Ranking, Reduction, Resource, Rounding, Scope, ScoreError, Target,
     weight_scores,
 };
 use lapidary_passes::quantize::NodeSelector;
@@ -59,6 +59,8 @@ pub struct PruneOptions {
     pub max_ratio: f64,
     /// What numbers of channels groups keep that lose some; by default any, for a target `auto`.
     pub round_to: Option<Rounding>,
+    /// What a channel of an attention is.
+    pub attention: Grain,
     /// Rounds in which channels go; 0 counts as 1.
     pub rounds: usize,
     /// Gradients of the loss by the names of initializers, for importances that need them.
@@ -81,6 +83,7 @@ impl Default for PruneOptions {
             min_channels: 1,
             max_ratio: 1.0,
             round_to: None,
+            attention: Grain::default(),
             rounds: 1,
             gradients: None,
             optimize: true,
@@ -207,7 +210,7 @@ impl<'a> Request<'a> {
         let scope = options.scope.unwrap_or(if target { Scope::Measured } else { Scope::Local });
         check(options, importance, scope, made_up_for)?;
         let base = prune_base(model, options.optimize)?;
-        let analysis = Analysis::of(&base.graph);
+        let analysis = Analysis::with(&base.graph, options.attention);
         let limits = Limit::of(&base.graph, &analysis, &options.ignore, &options.ratios);
         let mut limits = limits.map_err(|error| {
             usage(error.to_string(), "`lapidary prune MODEL --plan` shows the nodes of every group")
@@ -235,7 +238,8 @@ impl<'a> Request<'a> {
 
     /// The options for a graph of the model with these groups.
     fn for_groups(&self, own: &Analysis) -> Options {
-        let PruneOptions { min_channels, max_ratio, round_to, rounds, amount, .. } = *self.options;
+        let PruneOptions { min_channels, max_ratio, round_to, attention, rounds, amount, .. } =
+            *self.options;
         let single = if let Amount::Target(_) = amount { Rounding::Auto } else { Rounding::To(1) };
         Options {
             ranking: self.ranking,
@@ -244,6 +248,7 @@ impl<'a> Request<'a> {
             min_channels,
             max_ratio,
             round_to: round_to.unwrap_or(single),
+            attention,
             limits: own.limits_from(&self.analysis, &self.limits),
             rounds,
             ..Options::default()
@@ -384,7 +389,7 @@ fn compensated(
     let original = model.clone();
     optimize_with(model, &pipeline::unshared(), &mut Context::default())?;
     model.graph.infer();
-    let analysis = Analysis::of(&model.graph);
+    let analysis = Analysis::with(&model.graph, request.options.attention);
     let resource = match request.options.amount {
         Amount::Target(target) => target.resource,
         _ => Resource::Macs,
@@ -491,10 +496,11 @@ fn without_samples(
     optimize_with(&mut other, &pipeline::unshared(), &mut Context::default())?;
     other.graph.infer();
     let demand = demand(request, None, given.grown);
-    let options = given.options(request, &Analysis::of(&other.graph));
+    let options = given.options(request, &Analysis::with(&other.graph, request.options.attention));
     match prune_by_way_of(model, other, &samples, &demand, &options, progress) {
         Ok(None) => {
-            let options = given.options(request, &Analysis::of(&model.graph));
+            let options =
+                given.options(request, &Analysis::with(&model.graph, request.options.attention));
             Ok(prune_compensated(model, &samples, &demand, &options, progress))
         }
         Ok(Some(pruned)) => Ok(Ok(pruned)),

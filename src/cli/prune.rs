@@ -2,7 +2,7 @@
 use super::{BlockArgs, Gates, Input};
 use crate::commands::Data;
 use clap::{Args, ValueEnum};
-use lapidary::passes::prune::{Importance, Rounding};
+use lapidary::passes::prune::{Grain, Importance, Rounding};
 use lapidary::passes::quantize::NodeSelector;
 use std::path::PathBuf;
 
@@ -27,6 +27,10 @@ pub(crate) struct Prune {
     pub(crate) choice: Choice,
     #[command(flatten)]
     pub(crate) gates: Gates,
+    /// What goes of an attention: whole heads, or places, the same rows of every head. Places lose less for what they save,
+    /// heads leave the sizes kernels are made for.
+    #[arg(long, value_enum, default_value = "heads")]
+    pub(crate) attention: Attention,
     /// Write which channels stay: by group, for --keep, and by initializer of the model, to cut the parameters in the
     /// framework it comes from.
     #[arg(long, value_name = "FILE.json")]
@@ -165,6 +169,24 @@ fn layer_ratio(text: &str) -> Result<(NodeSelector, f64), String> {
     let ratio = ratio.trim().parse().ok().filter(|ratio| (0.0..1.0).contains(ratio));
     let wrong = || "the fraction is at least 0 and below 1".to_owned();
     Ok((node, ratio.ok_or_else(wrong)?))
+}
+
+/// What a channel of an attention is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attention {
+    /// A head.
+    Heads,
+    /// The same row of every head.
+    Places,
+}
+
+impl Attention {
+    pub(crate) fn grain(self) -> Grain {
+        match self {
+            Self::Heads => Grain::Heads,
+            Self::Places => Grain::Places,
+        }
+    }
 }
 
 /// The norm that ranks channels.

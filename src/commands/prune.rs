@@ -92,7 +92,8 @@ fn plan(
     } else {
         None
     };
-    render::prune_plan(&Analysis::of(&base.graph), &base.graph, chosen.as_ref(), json);
+    let analysis = Analysis::with(&base.graph, settings.attention);
+    render::prune_plan(&analysis, &base.graph, chosen.as_ref(), json);
     Ok(())
 }
 
@@ -155,6 +156,7 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
         min_channels: choice.min_channels.unwrap_or(default.min_channels),
         max_ratio: choice.max_ratio.unwrap_or(default.max_ratio),
         round_to: choice.round_to,
+        attention: options.attention.grain(),
         rounds: choice.steps.map_or(default.rounds, usize::from),
         gradients,
         optimize: !options.no_optimize,

@@ -80,7 +80,7 @@ fn a_missed_gate_writes_nothing_and_exits_with_1() {
         "prune",
         "fixtures/digits_resnet_dynamo_op18.onnx",
         "--ratio",
-        "0.6",
+        "0.95",
         "--data",
         "fixtures/digits_test.npz",
         "--max-drop",

@@ -429,3 +429,22 @@ fn the_latency_that_is_left_is_measured() {
     let before = fs::metadata(fixture(&format!("{name}.onnx"))).unwrap().len();
     assert!(fs::metadata(&out).unwrap().len() < before);
 }
+
+#[test]
+fn heads_or_places_of_an_attention_go() {
+    let folder = tempdir().unwrap();
+    let sizes = |attention: &str| {
+        let out = folder.path().join("p.onnx");
+        let model = "fixtures/digits_transformer_dynamo_op18.onnx";
+        let args = ["prune", model, "--ratio", "0.5", "--attention", attention, "-o"];
+        lapidary(args.into_iter().chain([out.to_str().unwrap()])).succeeds();
+        let plan = lapidary(["--json", "prune", model, "--plan", "--attention", attention]);
+        let plan: Value = serde_json::from_str(&plan.succeeds().stdout).unwrap();
+        let groups = plan["groups"].as_array().unwrap();
+        let size = |group: &Value| group["channels"].as_u64().unwrap();
+        (groups.iter().map(size).min(), fs::metadata(&out).unwrap().len())
+    };
+    let (heads, places) = (sizes("heads"), sizes("places"));
+    assert!(heads.0 < places.0, "{heads:?} {places:?}");
+    assert!(heads.1.abs_diff(places.1) < places.1 / 10, "{heads:?} {places:?}");
+}

@@ -13,6 +13,7 @@ pub use super::amounts::Target;
 use super::amounts::{Demand, Limit, Scope, makes};
 use super::analysis::{Analysis, Group};
 use super::apply::ApplyError;
+use super::heads::Grain;
 use super::importance::ScoreError;
 use super::latency::{Latency, Try};
 use super::plan::{ChannelPlan, PlanError};
@@ -92,6 +93,8 @@ pub struct Options {
     pub round_to: Rounding,
     /// Channels that these nodes make stay.
     pub ignore: Vec<NodeSelector>,
+    /// What a channel of an attention is.
+    pub attention: Grain,
     /// What is said of every group; nothing if there is nothing.
     pub limits: Vec<Limit>,
     /// Rounds in which channels go; importance is computed again after each. 0 counts as 1.
@@ -110,6 +113,7 @@ impl Default for Options {
             max_ratio: 1.0,
             round_to: Rounding::default(),
             ignore: Vec::new(),
+            attention: Grain::default(),
             limits: Vec::new(),
             rounds: 1,
             latency: None,
@@ -260,7 +264,7 @@ fn pruned(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<(Model, Pruned), PruneError> {
-    let analysis = Analysis::of(&model.graph);
+    let analysis = Analysis::with(&model.graph, options.attention);
     let resource = match demand {
         Demand::Target(target) => target.resource,
         _ => Resource::Macs,

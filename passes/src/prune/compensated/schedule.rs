@@ -79,7 +79,7 @@ impl Part<'_> {
         limits: &[Limit],
         progress: Progress<'_>,
     ) -> Result<Chosen, PruneError> {
-        let analysis = Analysis::of(&cut.graph);
+        let analysis = Analysis::with(&cut.graph, self.options.attention);
         let network = Network::new(cut, &analysis, fitted_on, progress)?;
         let places = analysis.places_in(original, Some(plan));
         let size = |places: &Vec<Option<(usize, usize)>>| {
