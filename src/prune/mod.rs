@@ -1,5 +1,8 @@
 //! Pruning by groups of channels.
-use crate::data::{arrays, synthetic};
+mod options;
+mod request;
+
+use crate::data::synthetic;
 use crate::latency::latency;
 use crate::{Cost, Dataset, Error, optimize, optimize_with};
 use lapidary_exec::Inputs;
@@ -8,96 +11,20 @@ use lapidary_passes::prune::compensated::{
     Options, Progress, PruneError, Pruned, prune_by_way_of, prune_compensated, renormalized,
 };
 use lapidary_passes::prune::{
-    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Grain, Importance, Keep, Latency,
-    Limit, Normalization, Ranking, Reduction, Resource, Rounding, Scope, ScoreError, Target,
-    weight_scores,
+    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Latency, Resource, Scope,
+    Target,
 };
-use lapidary_passes::quantize::NodeSelector;
 use lapidary_passes::{Context, Record, driver, pipeline};
-use std::path::Path;
 use std::sync::Arc;
+
+pub use options::{Amount, PruneOptions, read_gradients};
+use request::Request;
 
 /// Samples that pruning reads.
 const SAMPLES: usize = 512;
 
 /// Samples that are made up when there are none.
 const MADE_UP: usize = 256;
-
-/// How much goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Amount {
-    /// A share of the channels, from 0 to 1.
-    Ratio(f64),
-    /// So many channels of every group.
-    PerGroup(usize),
-    /// Channels until a share of a resource is left, counted from the model as it is given.
-    Target(Target),
-}
-
-/// What goes, and how it is chosen.
-#[derive(Debug, Clone)]
-pub struct PruneOptions {
-    /// How much goes of groups of which nothing else is said.
-    pub amount: Amount,
-    /// Groups of which it is said what stays.
-    pub keep: Vec<Keep>,
-    /// The share that goes of the channels these nodes make; the last that selects a node holds.
-    pub ratios: Vec<(NodeSelector, f64)>,
-    /// Channels that these nodes make stay.
-    pub ignore: Vec<NodeSelector>,
-    /// What makes channels important; by default `obs` where samples are read or made up, else `l2`.
-    pub importance: Option<Importance>,
-    /// How several weights of a group count.
-    pub reduction: Reduction,
-    /// What makes weights comparable.
-    pub normalization: Normalization,
-    /// Which channels are ranked together; by default `measured` for a target, else `local`.
-    pub scope: Option<Scope>,
-    /// Channels every axis keeps at least; 0 counts as 1.
-    pub min_channels: usize,
-    /// The share of a group that goes at most.
-    pub max_ratio: f64,
-    /// What numbers of channels groups keep that lose some; by default any, for a target `auto`.
-    pub round_to: Option<Rounding>,
-    /// What a channel of an attention is.
-    pub attention: Grain,
-    /// Rounds in which channels go; 0 counts as 1.
-    pub rounds: usize,
-    /// Gradients of the loss by the names of initializers, for importances that need them.
-    pub gradients: Option<Inputs>,
-    /// Whether the model is optimized before and after. What stays makes up for what goes only in optimized models.
-    pub optimize: bool,
-}
-
-impl Default for PruneOptions {
-    fn default() -> Self {
-        Self {
-            amount: Amount::Ratio(0.3),
-            keep: Vec::new(),
-            ratios: Vec::new(),
-            ignore: Vec::new(),
-            importance: None,
-            reduction: Reduction::default(),
-            normalization: Normalization::default(),
-            scope: None,
-            min_channels: 1,
-            max_ratio: 1.0,
-            round_to: None,
-            attention: Grain::default(),
-            rounds: 1,
-            gradients: None,
-            optimize: true,
-        }
-    }
-}
-
-/// Gradients for [`PruneOptions::gradients`] from an .npz file.
-///
-/// # Errors
-/// When the file can't be read.
-pub fn read_gradients(path: &Path) -> Result<Inputs, Error> {
-    arrays::all(path).map_err(|source| Error::data(path, source))
-}
 
 /// What was pruned.
 #[derive(Debug, Clone)]
@@ -181,201 +108,6 @@ pub fn prune_plan(
 ) -> Result<ChannelPlan, Error> {
     let cut = prune_by(&mut model.clone(), data, options, progress)?;
     cut.plan.map_err(Error::Carry)
-}
-
-/// Channels by number of the group.
-type Lists = Vec<(usize, Vec<usize>)>;
-
-/// What is asked for, of the groups of the model in the form in which they have their names.
-struct Request<'a> {
-    options: &'a PruneOptions,
-    base: Model,
-    analysis: Analysis,
-    limits: Vec<Limit>,
-    /// The importance of every channel, where samples do not tell.
-    scores: Option<Vec<Option<Vec<f64>>>>,
-    ranking: Ranking,
-    scope: Scope,
-    /// Whether all that goes is listed.
-    listed: bool,
-}
-
-impl<'a> Request<'a> {
-    fn new(model: &Model, options: &'a PruneOptions, made_up_for: bool) -> Result<Self, Error> {
-        let target = matches!(options.amount, Amount::Target(_));
-        let importance = options.importance.unwrap_or(match made_up_for {
-            true => Importance::Obs,
-            false => Importance::L2,
-        });
-        let scope = options.scope.unwrap_or(if target { Scope::Measured } else { Scope::Local });
-        check(options, importance, scope, made_up_for)?;
-        let base = prune_base(model, options.optimize)?;
-        let analysis = Analysis::with(&base.graph, options.attention);
-        let limits = Limit::of(&base.graph, &analysis, &options.ignore, &options.ratios);
-        let mut limits = limits.map_err(|error| {
-            usage(error.to_string(), "`lapidary prune MODEL --plan` shows the nodes of every group")
-        })?;
-        let removed = analysis.removed_by(&options.keep).map_err(Error::Keep)?;
-        for keep in &options.keep {
-            let named = analysis.groups.iter().position(|group| group.name == keep.name);
-            named.into_iter().for_each(|group| limits[group] = Limit::Whole);
-        }
-        for (group, channels) in removed {
-            limits[group] = Limit::Removed(channels);
-        }
-        let PruneOptions { reduction, normalization, .. } = *options;
-        let ranking = Ranking { importance, reduction, normalization };
-        let listed = options.amount == Amount::Ratio(0.0)
-            && !limits.iter().any(|limit| matches!(limit, Limit::Ratio(_)));
-        let scores = if importance.needs_samples() || listed {
-            None
-        } else {
-            let gradients = options.gradients.as_ref();
-            Some(weight_scores(&base.graph, &analysis, &ranking, gradients).map_err(unscored)?)
-        };
-        Ok(Self { options, base, analysis, limits, scores, ranking, scope, listed })
-    }
-
-    /// The options for a graph of the model with these groups.
-    fn for_groups(&self, own: &Analysis) -> Options {
-        let PruneOptions { min_channels, max_ratio, round_to, attention, rounds, amount, .. } =
-            *self.options;
-        let single = if let Amount::Target(_) = amount { Rounding::Auto } else { Rounding::To(1) };
-        Options {
-            ranking: self.ranking,
-            scores: self.scores.as_ref().map(|scores| own.scores_from(&self.analysis, scores)),
-            scope: self.scope,
-            min_channels,
-            max_ratio,
-            round_to: round_to.unwrap_or(single),
-            attention,
-            limits: own.limits_from(&self.analysis, &self.limits),
-            rounds,
-            ..Options::default()
-        }
-    }
-
-    /// The channels that go when all of them are listed, of a graph of the model with these groups.
-    fn listed(&self, own: &Analysis) -> Result<Option<Lists>, Error> {
-        if !self.listed {
-            return Ok(None);
-        }
-        let plan = self.analysis.plan_removing(&self.lists());
-        let plan = plan.map_err(|error| Error::Prune(error.into()))?;
-        Ok(Some(own.carried(&plan, &self.analysis).map_err(Error::Carry)?))
-    }
-
-    fn lists(&self) -> Lists {
-        let list = |(group, limit): (usize, &Limit)| match limit {
-            Limit::Removed(channels) => Some((group, channels.clone())),
-            _ => None,
-        };
-        self.limits.iter().enumerate().filter_map(list).collect()
-    }
-
-    /// What goes when nothing makes up for it.
-    fn plan(&self) -> Result<ChannelPlan, Error> {
-        let lists = self.lists();
-        let demand = match self.options.amount {
-            _ if self.listed => Demand::Channels(&lists),
-            Amount::Ratio(ratio) => Demand::Ratio(ratio),
-            Amount::PerGroup(count) => Demand::PerGroup(count),
-            Amount::Target(target) => Demand::Target(target),
-        };
-        let options = Options {
-            limits: self.limits.clone(),
-            scores: None,
-            ..self.for_groups(&self.analysis)
-        };
-        let scores = self.scores.as_deref().unwrap_or_default();
-        let plan = self.analysis.choose(&self.base, scores, &demand, &options);
-        plan.map_err(Error::Prune)
-    }
-}
-
-fn usage(problem: String, help: &str) -> Error {
-    Error::Usage { problem, help: help.to_owned() }
-}
-
-/// Refuses what would have no effect.
-fn check(
-    options: &PruneOptions,
-    importance: Importance,
-    scope: Scope,
-    made_up_for: bool,
-) -> Result<(), Error> {
-    let target = matches!(options.amount, Amount::Target(_));
-    if let Amount::Ratio(ratio) = options.amount
-        && !(0.0..1.0).contains(&ratio)
-    {
-        return Err(usage(
-            format!("the ratio is {ratio}, expected at least 0 and below 1"),
-            "--ratio 0.3 removes three channels of ten",
-        ));
-    }
-    if made_up_for && !options.optimize {
-        return Err(usage(
-            "channels make up for others in the optimized model only".to_owned(),
-            "leave out --no-optimize, or prune without --data and a target",
-        ));
-    }
-    if !made_up_for && importance.needs_samples() {
-        return Err(unscored(ScoreError::NeedsSamples(importance)));
-    }
-    if !made_up_for && options.rounds > 1 {
-        return Err(usage(
-            "without samples nothing changes between rounds".to_owned(),
-            "give samples with --data, or leave out --steps",
-        ));
-    }
-    if let Amount::Target(Target { resource: Resource::Latency, .. }) = options.amount
-        && options.rounds > 1
-    {
-        return Err(usage(
-            "products are measured once, and a target of latency is met in one round".to_owned(),
-            "leave out --steps, or give --macs",
-        ));
-    }
-    if scope == Scope::Measured && !target {
-        return Err(usage(
-            "losses are measured to meet a target".to_owned(),
-            "give --macs, --parameters, --bytes or --latency, or take --scope local, global or isomorphic",
-        ));
-    }
-    if scope != Scope::Local && matches!(options.amount, Amount::PerGroup(_)) {
-        return Err(usage(
-            "the same number of channels of every group is no ranking over groups".to_owned(),
-            "leave out --scope, or give --ratio",
-        ));
-    }
-    if importance == Importance::Obs && matches!(scope, Scope::Global | Scope::Isomorphic) {
-        return Err(usage(
-            PruneError::Incomparable(importance).to_string(),
-            "take --importance wanda, l2, lamp or another one, or --scope local or measured",
-        ));
-    }
-    if options.gradients.is_some() && !importance.needs_gradients() {
-        return Err(usage(
-            format!("the importance `{importance}` does not look at gradients"),
-            "give --importance taylor or fisher, or leave out --gradients",
-        ));
-    }
-    Ok(())
-}
-
-fn unscored(error: ScoreError) -> Error {
-    let help = match error {
-        ScoreError::NeedsSamples(_) => "give them with --data, or take --importance l2",
-        ScoreError::NeedsGradients(_) => "give them with --gradients FILE.npz",
-        ScoreError::NoGradient { .. } | ScoreError::GradientDims { .. } => {
-            "the file has an array for every weight, by the name of its initializer and of its shape; for fisher also a stack \
-             with one for every sample"
-        }
-        ScoreError::NoNormalization => {
-            "take another importance, or a model that was exported with its normalizations"
-        }
-    };
-    usage(error.to_string(), help)
 }
 
 /// Optimizes, prunes, lets what stays make up for it, and optimizes again. Also returns the groups of the optimized
@@ -552,6 +284,8 @@ impl Cost {
 mod tests {
     use super::*;
     use lapidary_ir::text;
+    use lapidary_passes::prune::{Keep, Rounding};
+    use lapidary_passes::quantize::NodeSelector;
 
     fn network() -> Model {
         let source = "
