@@ -7,7 +7,7 @@ use lapidary::passes::prune::{
     Analysis, Importance, Normalization, PruneChannels, Reduction, Resource, Rounding, Scope,
     Target,
 };
-use lapidary::{Amount, Dataset, Error, PruneOptions, Reference};
+use lapidary::{Amount, Error, PruneOptions, Reference};
 
 /// The ratio when nothing else is said.
 const RATIO: f64 = 0.3;
@@ -24,7 +24,7 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     if options.plan {
         return plan(options, &settings, &original, json);
     }
-    let (data, test) = samples(options, &original)?;
+    let (data, test) = options.data.read_if_given(&original, options.test.as_deref(), "prune")?;
     let reference = test.map(|test| Reference::new(&original, test)).transpose()?;
     if reference.is_none() && options.gates.any() {
         return Err(Error::Usage {
@@ -95,16 +95,6 @@ fn plan(
     let analysis = Analysis::with(&base.graph, settings.attention);
     render::prune_plan(&analysis, &base.graph, chosen.as_ref(), json);
     Ok(())
-}
-
-/// The samples to prune with and those to measure on, if there are any.
-fn samples(options: &Prune, original: &Model) -> Result<(Option<Dataset>, Option<Dataset>), Error> {
-    let test = options.test.as_deref();
-    if options.data.data.is_none() {
-        return Ok((None, options.data.read_test(original, test)?));
-    }
-    let (data, test) = options.data.read_with_test(original, test, "prune")?;
-    Ok((Some(data), Some(test)))
 }
 
 /// The options of the library; those without effect are refused.
