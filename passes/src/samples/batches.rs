@@ -1,4 +1,5 @@
 //! Samples divided into what the model takes at once.
+use crate::macs::{product, sample_shape};
 use lapidary_exec::{ExecError, Inputs};
 use lapidary_ir::{Dim, Graph, Tensor, ValueId};
 use std::collections::BTreeMap;
@@ -67,6 +68,13 @@ impl<'a> Batches<'a> {
     pub(crate) fn select(&self, numbers: &[usize]) -> Self {
         let entries = numbers.iter().filter_map(|&number| self.entries.get(number).copied());
         Self { entries: entries.collect(), ..self.clone() }
+    }
+
+    /// The bytes of a value for all samples, as 32-bit numbers, if its sizes are known.
+    pub(crate) fn bytes(&self, graph: &Graph, value: ValueId) -> Option<u64> {
+        let numbers = product(&sample_shape(graph, value)?)?;
+        let runs = if self.fixed { self.count().div_ceil(self.size) } else { self.count() };
+        numbers.checked_mul(4 * runs as u64)
     }
 
     /// All samples, stacked.

@@ -35,6 +35,7 @@ mod blocks;
 mod budgets;
 mod divergence;
 mod fit;
+mod front;
 mod group_sensitivity;
 mod importance;
 mod moments;

@@ -3,6 +3,7 @@
 //! Each reads what the products before it, fitted already, make of the samples; so it also makes up for their
 //! errors. Two products whose results are added and nothing else are fitted as one, to the sum.
 use super::fit::Fit;
+use super::front::Front;
 use super::network::Network;
 use super::products::{Bias, Form, Product};
 use super::watch::{quota, results, watch, windows};
@@ -29,6 +30,13 @@ struct Unit {
     /// The channels of the original that are left.
     channels: Vec<usize>,
     quota: usize,
+}
+
+impl Unit {
+    /// What its products multiply.
+    fn inputs(&self) -> impl Iterator<Item = ValueId> {
+        self.products.iter().map(|product| product.input)
+    }
 }
 
 /// What products before something that is gone are to give in its place.
@@ -71,6 +79,8 @@ pub(super) fn refit_changed(
 ) -> Result<usize, PruneError> {
     let spans: Vec<(usize, Range<usize>)> = samples.spans().enumerate().collect();
     let units = units(network, changes, model, spans.len());
+    let read = units.iter().map(|unit| unit.inputs().collect()).collect();
+    let mut front = Front::new(&model.graph, read, samples, &spans);
     let mut fitted = 0;
     let mut start = 0;
     while start < units.len() {
@@ -84,7 +94,7 @@ pub(super) fn refit_changed(
         let targets = targets(network.model, part, samples, &spans)?;
         for (index, (unit, targets)) in part.iter().zip(targets).enumerate() {
             progress("refit", start + index, units.len());
-            let inputs = inputs(model, unit, samples, &spans)?;
+            let inputs = inputs(model, unit, &mut front)?;
             let Some((inputs, targets)) = inputs.zip(targets) else { continue };
             let Some(patch) = fit(&model.graph, unit, inputs, &targets) else { continue };
             model.graph.apply(patch).map_err(|error| PruneError::Apply(error.into()))?;
@@ -256,11 +266,10 @@ type Shown = (Array2<f32>, usize);
 fn inputs(
     model: &Model,
     unit: &Unit,
-    samples: &Batches<'_>,
-    spans: &[(usize, Range<usize>)],
+    front: &mut Front<'_>,
 ) -> Result<Option<Array2<f32>>, PruneError> {
     let graph = &model.graph;
-    let values: Vec<ValueId> = unit.products.iter().map(|product| product.input).collect();
+    let count = unit.products.len();
     let show = |rows: &mut Vec<Option<Array2<f32>>>, batch: usize, shown: &Observation<'_>| {
         for (rows, product) in rows.iter_mut().zip(&unit.products) {
             if graph.value(product.input).name() == shown.name {
@@ -268,9 +277,9 @@ fn inputs(
             }
         }
     };
-    let shown = watch(model, samples, spans, &values, show, || vec![None; values.len()])?;
+    let shown = front.next(model, show, || vec![None; count])?;
     let columns =
-        (0..values.len()).map(|product| stacked(shown.iter().map(|rows| rows[product].as_ref())));
+        (0..count).map(|product| stacked(shown.iter().map(|rows| rows[product].as_ref())));
     let Some(mut columns) = columns.collect::<Option<Vec<_>>>() else { return Ok(None) };
     if columns.len() == 1 {
         return Ok(columns.pop());

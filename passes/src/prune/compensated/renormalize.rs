@@ -9,13 +9,13 @@
 //!
 //! for the products (W, b) of the original and (V, c) of the other; the same s and t take the products of the pruned
 //! one back.
+use super::front::Front;
 use super::products::Product;
-use super::watch::watch;
 use super::{Demand, Options, Progress, PruneError, Pruned, prune_compensated, spread};
 use crate::prune::propagate::constant;
 use crate::samples::batches::Batches;
 use lapidary_exec::{Inputs, Observation};
-use lapidary_ir::{Graph, Model, NodeId, Patch, Tensor};
+use lapidary_ir::{Graph, Model, NodeId, Patch, Tensor, ValueId};
 use ndarray::Axis;
 use std::ops::Range;
 
@@ -35,23 +35,39 @@ pub fn renormalized(model: &Model, samples: &Inputs) -> Result<Model, PruneError
     let all = Batches::new(&model.graph, samples)?;
     let samples = spread(&all, SAMPLES);
     let spans: Vec<(usize, Range<usize>)> = samples.spans().enumerate().collect();
-    for id in model.graph.topological_order() {
-        let graph = &model.graph;
-        let node = &graph[id];
-        let stored = |slot: usize| constant(graph, node.input(slot)?);
-        let (true, Some(input), Some(mean), Some(_)) =
-            (node.is("BatchNormalization"), node.input(0), stored(3), stored(4))
-        else {
-            continue;
-        };
-        let channels = mean.len();
+    let normalizations: Vec<Normalization> = model
+        .graph
+        .topological_order()
+        .into_iter()
+        .filter_map(|id| Normalization::of(&model, id))
+        .collect();
+    let read = normalizations.iter().map(|own| vec![own.input]).collect();
+    let mut front = Front::new(&model.graph, read, &samples, &spans);
+    for Normalization { node, channels, .. } in normalizations {
         let show = |sums: &mut Sums, _: usize, shown: &Observation<'_>| sums.add(shown, channels);
-        let parts = watch(&model, &samples, &spans, &[input], show, || Sums::new(channels))?;
+        let parts = front.next(&model, show, || Sums::new(channels))?;
         let Some((mean, variance)) = Sums::moments(parts) else { continue };
-        let patch = statistics(graph, id, &mean, &variance);
+        let patch = statistics(&model.graph, node, &mean, &variance);
         model.graph.apply(patch).map_err(|error| PruneError::Apply(error.into()))?;
     }
     Ok(model)
+}
+
+/// A `BatchNormalization` with constant statistics.
+struct Normalization {
+    node: NodeId,
+    input: ValueId,
+    channels: usize,
+}
+
+impl Normalization {
+    fn of(model: &Model, id: NodeId) -> Option<Self> {
+        let (graph, node) = (&model.graph, &model.graph[id]);
+        let stored = |slot: usize| constant(graph, node.input(slot)?);
+        let (mean, _) = stored(3).zip(stored(4))?;
+        let own = Self { node: id, input: node.input(0)?, channels: mean.len() };
+        node.is("BatchNormalization").then_some(own)
+    }
 }
 
 /// Gives a normalization a mean and a variance.

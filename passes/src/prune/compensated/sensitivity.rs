@@ -5,7 +5,6 @@ use super::network::Network;
 use super::top_one::Hits;
 use super::watch::{needed, watch};
 use super::{Progress, PruneError};
-use crate::macs::{product, sample_shape};
 use crate::prune::sequence::Sequence;
 use crate::samples::batches::Batches;
 use lapidary_exec::{ExecError, Inputs, Outputs, RunOptions, Runner};
@@ -205,11 +204,7 @@ impl<'a> Trials<'a> {
     /// Groups whose trials need no more values at once than there is room for.
     fn parts(&self, sequences: &[Sequence]) -> Result<Vec<Part>, PruneError> {
         let graph = &self.network.model.graph;
-        let samples: usize = self.spans.iter().map(|(_, span)| span.len()).sum();
-        let bytes = |value: ValueId| {
-            let numbers = sample_shape(graph, value).and_then(|shape| product(&shape)).unwrap_or(0);
-            numbers * samples as u64 * 4
-        };
+        let bytes = |value: ValueId| self.samples.bytes(graph, value).unwrap_or(0);
         let mut parts: Vec<Part> = Vec::new();
         let mut room = 0;
         for (group, sequence) in sequences.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! Runs parts of a model on samples and takes rows of what products multiply and give.
+use super::front::Front;
 use super::products::{Form, Product};
 use crate::samples::batches::Batches;
 use crate::samples::sampling::positions;
-use lapidary_exec::{ExecError, Inputs, Observation, RunOptions, Runner};
+use lapidary_exec::{ExecError, Inputs, Observation};
 use lapidary_ir::{Graph, Model, ValueId};
 use ndarray::Array2;
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows of a product over all samples, per number in a row; and at least and at most.
@@ -31,20 +31,7 @@ pub(super) fn watch<T: Send>(
     show: impl Fn(&mut T, usize, &Observation<'_>) + Sync,
     start: impl Fn() -> T + Sync,
 ) -> Result<Vec<T>, ExecError> {
-    let graph = &model.graph;
-    let computed: Vec<ValueId> =
-        values.iter().copied().filter(|&value| graph.producer(value).is_some()).collect();
-    let all = computed.len() < values.len() || computed.is_empty();
-    let part = if all { model.clone() } else { model.extract(&computed) };
-    let runner = Runner::new(&part, &RunOptions::default())?;
-    let observer = runner.observer(values.iter().map(|&value| graph.value(value).name()))?;
-    let run = |(batch, span): &(usize, Range<usize>)| {
-        let inputs = needed(&part.graph, samples.at(span.clone())?);
-        let mut state = start();
-        observer.observe(&inputs, &mut |shown| show(&mut state, *batch, &shown))?;
-        Ok(state)
-    };
-    spans.par_iter().map(run).collect()
+    Front::new(&model.graph, vec![values.to_vec()], samples, spans).next(model, show, start)
 }
 
 /// The inputs a part of the model asks for.
