@@ -1,7 +1,7 @@
 //! Makes ONNX models smaller and faster, and proves that they still do their job.
 //!
 //! The program `lapidary` is a thin face of this library: [`open`] a model, change it with
-//! [`optimize`], [`prune`], [`prune_by`], [`sparsify()`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
+//! [`optimize`], [`prune_by`], [`sparsify()`] and [`quantize`], compare it with the original by a [`Reference`], [`save`] it.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), lapidary::Error> {
@@ -58,9 +58,8 @@ pub use light::{convert_float, quantize_dynamic, quantize_weights};
 pub use proof::{Difference, NotExecutable, Proof, ProofOptions};
 pub use prune::{Amount, Cut, PruneOptions, prune_base, prune_by, prune_plan, read_gradients};
 pub use road::{
-    change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, prune,
-    prune_as_is, quantize, quantize_corrected, quantize_refined, quantize_with,
-    write_integer_operators,
+    change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, quantize,
+    quantize_corrected, quantize_refined, quantize_with, write_integer_operators,
 };
 pub use search::{fewest, knee, most};
 pub use sensitivity::{

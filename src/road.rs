@@ -3,7 +3,6 @@ use crate::calibrate::{Uncalibrated, calibrate};
 use crate::{Dataset, Error};
 use lapidary_ir::{FixedDims, Model};
 use lapidary_passes::convert::ConvertOpset;
-use lapidary_passes::prune::PruneChannels;
 use lapidary_passes::quantize::equalize::{
     ChannelMoments, ChannelStatistics, FloatChange, FloatSteps, Smoothing, absorb_bias, equalize,
     smooth,
@@ -67,31 +66,6 @@ pub fn optimize_with(
     context: &mut Context,
 ) -> Result<(), Error> {
     Ok(guard::run_guarded(passes, model, context)?)
-}
-
-/// Removes the least important channels of a model as an exporter writes it, and optimizes.
-///
-/// Channels are ranked before anything is fused: folding a normalization into weights changes
-/// their norms, and with them the ranking, for the worse.
-///
-/// # Errors
-/// When a pass is at fault.
-pub fn prune(model: &mut Model, pass: &PruneChannels) -> Result<Context, Error> {
-    optimize_with(model, &pipeline::clean(), &mut Context::default())?;
-    let context = prune_as_is(model, pass)?;
-    optimize(model)?;
-    Ok(context)
-}
-
-/// Removes the least important channels and nothing else.
-///
-/// # Errors
-/// When the pass is at fault.
-pub fn prune_as_is(model: &mut Model, pass: &PruneChannels) -> Result<Context, Error> {
-    let mut context = Context::default();
-    driver::run(&[pass], model, &mut context)?;
-    driver::check(pass.info().name, model)?;
-    Ok(context)
 }
 
 /// Quantizes weights and activations, with ranges from running the model on `data`.

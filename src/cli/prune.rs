@@ -118,6 +118,7 @@ pub(crate) struct Choice {
     #[arg(long, value_name = "N|auto")]
     pub(crate) round_to: Option<Rounding>,
     /// Remove the channels in this many rounds, and rank those that stay again after each; needs samples or a target.
+    /// Default 1, and for a target of which losses are measured a round for every time that it is halved.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
 }
@@ -157,7 +158,7 @@ impl Choice {
 }
 
 /// A share above 0 and at most 1.
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let share = text.trim().parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
     share.ok_or_else(|| format!("`{text}` is no share: above 0 and at most 1 is expected"))
 }

@@ -1,9 +1,9 @@
 //! `lapidary compress`
-use super::{open, prune};
+use super::open;
 use crate::cli::{Compress, QuantizeTo};
 use crate::render::{self, Progress, Road};
 use lapidary::passes::quantize::QuantizeOptions;
-use lapidary::{Error, Reference};
+use lapidary::{Error, PruneOptions, Reference};
 
 pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     let opened = open(&options.input)?;
@@ -11,17 +11,20 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
     original.graph.infer();
     let test = options.test.as_deref();
     let (data, test) = options.data.read_with_test(&original, test, "compress")?;
-    let pruning = options.prune.map(prune::pass).transpose()?;
     let reference = Reference::new(&original, test)?;
     let mut road = Road::new("compress", &original, Some(&reference));
     let mut model = original.clone();
     let context = lapidary::optimize(&mut model)?;
     let mut evaluation = road.step("optimize", &model)?;
     road.passes(&context.records);
-    if let Some(pass) = pruning {
-        model = original.clone();
-        let context = lapidary::prune(&mut model, &pass)?;
-        road.passes(&context.records);
+    if let Some(amount) = options.amount() {
+        model.clone_from(&original);
+        let settings = PruneOptions { amount, ..PruneOptions::default() };
+        let progress = Progress::steps();
+        let show = |what, done, all| progress.show(what, done, all);
+        let cut = lapidary::prune_by(&mut model, Some(&data), &settings, &show)?;
+        road.passes(&cut.records);
+        road.pruned(&cut, amount, true);
         evaluation = road.step("prune", &model)?;
     }
     if options.quantize == Some(QuantizeTo::Int8) {

@@ -4,8 +4,7 @@ use crate::cli::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce};
 use crate::render::{self, Progress, Road};
 use lapidary::ir::Model;
 use lapidary::passes::prune::{
-    Analysis, Importance, Normalization, PruneChannels, Reduction, Resource, Rounding, Scope,
-    Target,
+    Analysis, Importance, Normalization, Reduction, Resource, Scope, Target,
 };
 use lapidary::{Amount, Error, PruneOptions, Reference};
 
@@ -147,7 +146,7 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
         max_ratio: choice.max_ratio.unwrap_or(default.max_ratio),
         round_to: choice.round_to,
         attention: options.attention.grain(),
-        rounds: choice.steps.map_or(default.rounds, usize::from),
+        rounds: choice.steps.map(usize::from),
         gradients,
         optimize: !options.no_optimize,
     })
@@ -209,15 +208,4 @@ impl Choice {
             Rank::Measured => Scope::Measured,
         })
     }
-}
-
-/// The pruning pass, if the ratio makes sense.
-pub(crate) fn pass(ratio: f64) -> Result<PruneChannels, Error> {
-    if !(0.0..1.0).contains(&ratio) {
-        return Err(Error::Usage {
-            problem: format!("the ratio is {ratio}, expected at least 0 and below 1"),
-            help: "--prune 0.3 removes three channels of ten".to_owned(),
-        });
-    }
-    Ok(PruneChannels { ratio, round_to: Rounding::To(1), ..PruneChannels::default() })
 }

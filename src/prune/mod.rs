@@ -387,7 +387,7 @@ mod tests {
         let bn = PruneOptions { importance: Some(Importance::BnScale), ..half() };
         assert_eq!(removed(None, &bn), [4, 0]);
         assert_eq!(removed(Some(&data), &bn), [4, 0]);
-        let rounds = PruneOptions { rounds: 2, ..half() };
+        let rounds = PruneOptions { rounds: Some(2), ..half() };
         assert_eq!(removed(Some(&data), &rounds), [4, 4]);
     }
 
@@ -400,7 +400,7 @@ mod tests {
             error.to_string()
         };
         let options = PruneOptions::default;
-        let rounds = refused(PruneOptions { rounds: 2, ..options() });
+        let rounds = refused(PruneOptions { rounds: Some(2), ..options() });
         assert_eq!(rounds, "without samples nothing changes between rounds");
         for importance in [Importance::Obs, Importance::Apoz] {
             let error = refused(PruneOptions { importance: Some(importance), ..options() });
@@ -438,7 +438,7 @@ mod tests {
             Err(Error::Prune(PruneError::Slower { .. } | PruneError::OutOfReach { .. })) => {}
             Err(error) => panic!("{error}"),
         }
-        let steps = PruneOptions { rounds: 2, ..once };
+        let steps = PruneOptions { rounds: Some(2), ..once };
         let error = prune_by(&mut network(), None, &steps, &quiet).expect_err("one round only");
         assert_eq!(error.exit_code(), 2);
     }

@@ -48,8 +48,9 @@ pub struct PruneOptions {
     pub round_to: Option<Rounding>,
     /// What a channel of an attention is.
     pub attention: Grain,
-    /// Rounds in which channels go; 0 counts as 1.
-    pub rounds: usize,
+    /// Rounds in which channels go, at least one; by default one, and where losses are measured one for every time that the
+    /// resource is halved.
+    pub rounds: Option<usize>,
     /// Gradients of the loss by the names of initializers, for importances that need them.
     pub gradients: Option<Inputs>,
     /// Whether the model is optimized before and after. What stays makes up for what goes only in optimized models.
@@ -71,7 +72,7 @@ impl Default for PruneOptions {
             max_ratio: 1.0,
             round_to: None,
             attention: Grain::default(),
-            rounds: 1,
+            rounds: None,
             gradients: None,
             optimize: true,
         }
@@ -115,14 +116,14 @@ pub(super) fn check(
     if !made_up_for && importance.needs_samples() {
         return Err(unscored(ScoreError::NeedsSamples(importance)));
     }
-    if !made_up_for && options.rounds > 1 {
+    if !made_up_for && options.rounds > Some(1) {
         return Err(usage(
             "without samples nothing changes between rounds".to_owned(),
             "give samples with --data, or leave out --steps",
         ));
     }
     if let Amount::Target(Target { resource: Resource::Latency, .. }) = options.amount
-        && options.rounds > 1
+        && options.rounds > Some(1)
     {
         return Err(usage(
             "products are measured once, and a target of latency is met in one round".to_owned(),

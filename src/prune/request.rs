@@ -5,11 +5,15 @@ use crate::Error;
 use lapidary_ir::Model;
 use lapidary_passes::prune::compensated::Options;
 use lapidary_passes::prune::{
-    Analysis, ChannelPlan, Demand, Importance, Limit, Ranking, Rounding, Scope, weight_scores,
+    Analysis, ChannelPlan, Demand, Importance, Limit, Ranking, Resource, Rounding, Scope, Target,
+    weight_scores,
 };
 
 /// Channels by number of the group.
 pub(super) type Lists = Vec<(usize, Vec<usize>)>;
+
+/// Rounds when nobody says how many, at most.
+const MOST_ROUNDS: f64 = 4.0;
 
 /// What is asked for, of the groups of the model in the form in which they have their names.
 pub(super) struct Request<'a> {
@@ -67,7 +71,7 @@ impl<'a> Request<'a> {
 
     /// The options for a graph of the model with these groups.
     pub(super) fn for_groups(&self, own: &Analysis) -> Options {
-        let PruneOptions { min_channels, max_ratio, round_to, attention, rounds, amount, .. } =
+        let PruneOptions { min_channels, max_ratio, round_to, attention, amount, .. } =
             *self.options;
         let single = if let Amount::Target(_) = amount { Rounding::Auto } else { Rounding::To(1) };
         Options {
@@ -79,9 +83,22 @@ impl<'a> Request<'a> {
             round_to: round_to.unwrap_or(single),
             attention,
             limits: own.limits_from(&self.analysis, &self.limits),
-            rounds,
+            rounds: self.rounds(),
             ..Options::default()
         }
+    }
+
+    /// Rounds in which channels go: unless it is said, as many as it takes that each leaves at least half of what the
+    /// one before left.
+    fn rounds(&self) -> usize {
+        let halvings = match self.options.amount {
+            Amount::Target(Target { resource, share }) if resource != Resource::Latency => {
+                (-share.log2()).ceil().clamp(1.0, MOST_ROUNDS) as usize
+            }
+            _ => 1,
+        };
+        let measured = self.scope == Scope::Measured;
+        self.options.rounds.unwrap_or(if measured { halvings } else { 1 })
     }
 
     /// The channels that go when all of them are listed, of a graph of the model with these groups.
