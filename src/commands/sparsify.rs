@@ -9,6 +9,9 @@ use lapidary::passes::sparsify::{Method, Pattern, Scope, SparsifyOptions};
 use lapidary::{Error, Reference, WeightBytes};
 use std::path::PathBuf;
 
+/// The largest share of zeros in a weight, unless more than that is asked for.
+const MOST_PER_LAYER: f64 = 0.95;
+
 /// `lapidary sparsify`
 #[derive(Debug, Args)]
 pub(crate) struct Sparsify {
@@ -43,12 +46,14 @@ struct Choice {
     /// block:RxC of R output and C input channels such as block:4x1.
     #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Unstructured)]
     pattern: Pattern,
-    /// The same share in every weight, or one threshold over all.
-    #[arg(long, value_enum, default_value = "local")]
-    scope: Spread,
-    /// With --scope global, the largest share of zeros in a weight.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.95)]
-    max_per_layer: f64,
+    /// One threshold over all weights, or the same share in every one. Default global, but local for N:M patterns and
+    /// --method random.
+    #[arg(long, value_enum)]
+    scope: Option<Spread>,
+    /// With --scope global, the largest share of zeros in a weight. Default 0.95, and half way to 1 for more zeros than
+    /// 0.9 of all.
+    #[arg(long, value_name = "FRACTION")]
+    max_per_layer: Option<f64>,
     /// Masks instead: .npz with an array for each weight to make sparse, by the name of its initializer, that is not 0
     /// where a number stays. With --method sparsegpt what stays makes up for the rest.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "scope", "max_per_layer", "seed"])]
@@ -156,19 +161,33 @@ impl Choice {
             });
         }
         let masks = self.masks.as_deref().map(lapidary::read_masks).transpose()?;
+        let sparsity = self.sparsity.unwrap_or(SparsifyOptions::DEFAULT.sparsity);
         Ok(SparsifyOptions {
             method,
             pattern: self.pattern,
-            sparsity: self.sparsity.unwrap_or(SparsifyOptions::DEFAULT.sparsity),
-            scope: match self.scope {
-                Spread::Local => Scope::Local,
-                Spread::Global => Scope::Global { most: self.max_per_layer },
-            },
+            sparsity,
+            scope: self.scope(method, sparsity),
             seed: self.seed,
             masks,
             exclude: self.exclude.clone(),
             keep_first_last: self.keep_first_last,
             min_weights: self.min_weights,
         })
+    }
+
+    /// How the share of zeros is spread. Weights differ in how many of them are idle, by several times in networks with
+    /// depthwise convolutions; a mask, a pattern with a share of its own and chance have no threshold.
+    fn scope(&self, method: Method, sparsity: f64) -> Scope {
+        let own_share = matches!(self.pattern, Pattern::GroupWise { .. }) || self.masks.is_some();
+        let spread = match self.scope {
+            Some(spread) => spread,
+            None if own_share || method == Method::Random => Spread::Local,
+            None => Spread::Global,
+        };
+        let most = self.max_per_layer.unwrap_or(MOST_PER_LAYER.max((1.0 + sparsity) / 2.0));
+        match spread {
+            Spread::Local => Scope::Local,
+            Spread::Global => Scope::Global { most },
+        }
     }
 }

@@ -49,7 +49,7 @@ fn every_method_and_pattern_keeps_what_it_promises() {
         "--method magnitude --sparsity 0.7",
         "--method wanda --sparsity 0.7",
         "--sparsity 0.7",
-        "--sparsity 0.7 --scope global",
+        "--sparsity 0.7 --scope local",
         "--pattern 2:4",
         "--pattern block:4x1 --sparsity 0.3",
     ] {
@@ -57,12 +57,12 @@ fn every_method_and_pattern_keeps_what_it_promises() {
         lines.push(line(options, &found));
     }
     insta::assert_snapshot!(lines.join("\n"), @r"
-    --method magnitude --sparsity 0.7: 70.0 % zeros, accuracy 42.22 %
-    --method wanda --sparsity 0.7: 70.0 % zeros, accuracy 73.06 %
-    --sparsity 0.7: 70.0 % zeros, accuracy 97.22 %
-    --sparsity 0.7 --scope global: 70.0 % zeros, accuracy 99.17 %
+    --method magnitude --sparsity 0.7: 70.0 % zeros, accuracy 95.00 %
+    --method wanda --sparsity 0.7: 70.0 % zeros, accuracy 97.50 %
+    --sparsity 0.7: 70.0 % zeros, accuracy 99.17 %
+    --sparsity 0.7 --scope local: 70.0 % zeros, accuracy 97.22 %
     --pattern 2:4: 50.0 % zeros, accuracy 99.44 %
-    --pattern block:4x1 --sparsity 0.3: 30.0 % zeros, accuracy 99.44 %
+    --pattern block:4x1 --sparsity 0.3: 30.0 % zeros, accuracy 98.89 %
     ");
 }
 
@@ -80,7 +80,7 @@ fn other_networks_become_sparse_too() {
         }));
     }
     insta::assert_snapshot!(lines.join("\n"), @r"
-    fixtures/digits_mobilenetv2_unfused_op17.onnx: 50.0 % zeros, accuracy 76.67 %
+    fixtures/digits_mobilenetv2_unfused_op17.onnx: 50.0 % zeros, accuracy 98.33 %
       2 left: its weights are too few to gain from it
     fixtures/digits_transformer_unfused_op17.onnx: 50.0 % zeros, accuracy 96.67 %
       4 left: its weights are no constant

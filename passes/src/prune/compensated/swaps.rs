@@ -11,6 +11,7 @@ use super::obs::Reader;
 use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 /// Exchanges at most.
 const MOST: usize = 20;
@@ -56,8 +57,8 @@ impl Rereader {
 
     /// Takes many channels out at once.
     fn remove_all(&mut self, gone: &[usize]) -> Option<()> {
-        let lost: Vec<usize> =
-            gone.iter().flat_map(|&channel| self.columns[channel].clone()).collect();
+        let lost: FxHashSet<usize> =
+            gone.iter().flat_map(|&channel| self.columns[channel].iter().copied()).collect();
         self.left.retain(|column| !lost.contains(column));
         let inner = self.gram.select(Axis(0), &self.left).select(Axis(1), &self.left);
         let inverse = Cholesky::new(inner)?.inverse();
@@ -68,8 +69,11 @@ impl Rereader {
 
     /// The columns of every channel in the order of the reader.
     fn places(&self) -> Vec<Vec<usize>> {
-        let place = |column: &usize| self.left.iter().position(|left| left == column);
-        self.columns.iter().map(|columns| columns.iter().filter_map(place).collect()).collect()
+        let mut places = vec![None; self.gram.nrows()];
+        self.left.iter().enumerate().for_each(|(place, &column)| places[column] = Some(place));
+        let left =
+            |columns: &Vec<usize>| columns.iter().filter_map(|&column| places[column]).collect();
+        self.columns.iter().map(left).collect()
     }
 
     fn returned(&self, channel: usize) -> Option<Return> {
