@@ -30,6 +30,7 @@ mod light;
 mod proof;
 mod prune;
 mod road;
+mod runtime;
 mod search;
 mod sensitivity;
 mod sparsify;
@@ -62,6 +63,7 @@ pub use road::{
     prune_as_is, quantize, quantize_corrected, quantize_refined, quantize_with,
     write_integer_operators,
 };
+pub use runtime::{Runtime, RuntimeError};
 pub use search::{fewest, knee, most};
 pub use sensitivity::{
     Loss, Prefix, ProductLoss, RANKING_SAMPLES, Ranking, Trials, excluding, products,

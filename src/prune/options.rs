@@ -1,6 +1,6 @@
 //! What is asked for of pruning, and what of it does not go together.
-use crate::Error;
 use crate::data::arrays;
+use crate::{Error, Runtime};
 use lapidary_exec::Inputs;
 use lapidary_passes::prune::compensated::PruneError;
 use lapidary_passes::prune::{
@@ -50,6 +50,8 @@ pub struct PruneOptions {
     pub attention: Grain,
     /// Rounds in which channels go; 0 counts as 1.
     pub rounds: usize,
+    /// What a target of latency is measured in.
+    pub runtime: Runtime,
     /// Gradients of the loss by the names of initializers, for importances that need them.
     pub gradients: Option<Inputs>,
     /// Whether the model is optimized before and after. What stays makes up for what goes only in optimized models.
@@ -72,6 +74,7 @@ impl Default for PruneOptions {
             round_to: None,
             attention: Grain::default(),
             rounds: 1,
+            runtime: Runtime::default(),
             gradients: None,
             optimize: true,
         }
@@ -98,6 +101,8 @@ pub(super) fn check(
     made_up_for: bool,
 ) -> Result<(), Error> {
     let target = matches!(options.amount, Amount::Target(_));
+    let timed =
+        matches!(options.amount, Amount::Target(Target { resource: Resource::Latency, .. }));
     if let Amount::Ratio(ratio) = options.amount
         && !(0.0..1.0).contains(&ratio)
     {
@@ -121,12 +126,16 @@ pub(super) fn check(
             "give samples with --data, or leave out --steps",
         ));
     }
-    if let Amount::Target(Target { resource: Resource::Latency, .. }) = options.amount
-        && options.rounds > 1
-    {
+    if timed && options.rounds > 1 {
         return Err(usage(
             "products are measured once, and a target of latency is met in one round".to_owned(),
             "leave out --steps, or give --macs",
+        ));
+    }
+    if !timed && options.runtime != Runtime::default() {
+        return Err(usage(
+            "a runtime measures latency, and nothing is asked of it".to_owned(),
+            "give --latency, or leave out --runtime",
         ));
     }
     if scope == Scope::Measured && !target {
