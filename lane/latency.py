@@ -7,8 +7,9 @@
     python lane/latency.py MODEL.onnx ...
 
 Prints, for every model in the order given, the milliseconds of one run: on this processor, in one thread, on seeded inputs
-of the declared types and shapes (dimensions without a number are 1). The models take turns, and in every turn a model runs
-several times, so that it finds its weights where a model finds them that runs alone; the least of all runs is printed.
+of the declared types and shapes (dimensions without a number are 1). The models take turns until the last: each finds the
+caches as another one left them, except for its inputs, as what comes before a model or a part of one has just made them.
+The least of all runs is printed.
 """
 import argparse
 import time
@@ -30,10 +31,9 @@ TYPES = {
     "tensor(uint64)": np.uint64,
     "tensor(bool)": np.bool_,
 }
-# Turns of every model at most; runs and seconds of a turn at least.
-TURNS, RUNS, SECONDS = 6, 3, 0.002
-# Seconds of all turns of a model, from which on there are only as many as FEWEST.
-ENOUGH, FEWEST = 0.05, 3
+# Rounds in which every model runs once: at least, and as many as are enough if they take this many seconds; whatever is
+# missing, there are no more rounds after the last number of seconds.
+LEAST, ENOUGH, SECONDS, MOST = 5, 300, 2.0, 8.0
 
 
 def session(path):
@@ -60,37 +60,37 @@ class Timed:
     def __init__(self, path):
         self.session = session(path)
         rng = np.random.default_rng(0)
-        self.binding = self.session.io_binding()
+        self.binding, self.inputs = self.session.io_binding(), []
         for declared in self.session.get_inputs():
-            self.binding.bind_cpu_input(declared.name, filled(declared, rng))
+            array = filled(declared, rng)
+            self.inputs.append(array.reshape(-1).view(np.uint8))
+            self.binding.bind_cpu_input(declared.name, array)
         for declared in self.session.get_outputs():
             self.binding.bind_output(declared.name)
-        self.least, self.spent, self.turns = float("inf"), 0.0, 0
+        self.least = float("inf")
         self.session.run_with_iobinding(self.binding)
 
-    def turn(self):
-        """Runs several times, the first without looking at the clock."""
-        if self.turns >= FEWEST and self.spent > ENOUGH:
-            return
-        self.turns += 1
+    def run(self):
+        for array in self.inputs:
+            array.max(initial=0)
+        start = time.perf_counter()
         self.session.run_with_iobinding(self.binding)
-        runs, start = 0, time.perf_counter()
-        now = start
-        while runs < RUNS or now - start < SECONDS:
-            self.session.run_with_iobinding(self.binding)
-            before, now = now, time.perf_counter()
-            self.least = min(self.least, now - before)
-            runs += 1
-        self.spent += now - start
+        self.least = min(self.least, time.perf_counter() - start)
+
+
+def done(rounds, seconds):
+    return seconds > MOST or (rounds >= ENOUGH and seconds > SECONDS)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL.onnx")
     models = [Timed(path) for path in parser.parse_args().models]
-    for _ in range(TURNS):
+    start, rounds = time.perf_counter(), 0
+    while rounds < LEAST or not done(rounds, time.perf_counter() - start):
         for model in models:
-            model.turn()
+            model.run()
+        rounds += 1
     for model in models:
         print(f"{1e3 * model.least:.6f}")
 
