@@ -1,5 +1,5 @@
 //! What can go wrong on the way, with a code, a remedy and an exit code.
-use crate::DatasetError;
+use crate::{DatasetError, RuntimeError};
 use lapidary_exec::ExecError;
 use lapidary_ir::{DecodeError, FixDimsError, InlineError, Violation};
 use lapidary_passes::PassError;
@@ -236,6 +236,16 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A command does not tell how long models take.
+    #[error(transparent)]
+    #[diagnostic(
+        code(LP0503),
+        help(
+            "the command of --runtime is called with paths of ONNX files behind its own arguments, and prints for each, in \
+             this order, a line with the milliseconds of one run; `lane/latency.py` is one"
+        )
+    )]
+    Runtime(RuntimeError),
     /// The result can't be written.
     #[error("the result can't be written")]
     #[diagnostic(code(LP0501), help("check the folder, its permissions and the free space"))]
@@ -260,6 +270,7 @@ impl Error {
             Self::Read { source: ReadError::Open(_), .. }
             | Self::ReadFile { .. }
             | Self::Compress { .. }
+            | Self::Runtime(_)
             | Self::Write(_) => 5,
             Self::Read { source: ReadError::Limit { .. }, .. }
             | Self::Inline(InlineError::TooLarge | InlineError::TooDeep) => 4,

@@ -1,10 +1,11 @@
-//! What a model takes in the built-in runtime, for pruning by it.
+//! What a model takes in a runtime, for pruning by it.
 use crate::data::synthetic;
-use crate::{Dataset, Error, optimize};
+use crate::runtime::sized;
+use crate::{Dataset, Error, Runtime, optimize};
 use lapidary_exec::{ExecError, Inputs, RandomInputs, RunOptions, Runner};
-use lapidary_ir::{FixedDims, Model};
+use lapidary_ir::Model;
 use lapidary_passes::prune::compensated::{Progress, PruneError};
-use lapidary_passes::prune::{Latency, ProductTimes, Rounding, RuntimeStopwatch, Stopwatch};
+use lapidary_passes::prune::{Latency, ProductTimes, Rounding};
 use std::time::Duration;
 
 /// How long products are measured at most, if not the coarsest grid takes longer.
@@ -17,21 +18,26 @@ pub(crate) fn latency(
     optimized: &Model,
     data: Option<&Dataset>,
     rounding: Rounding,
+    runtime: &Runtime,
     progress: Progress<'_>,
 ) -> Result<(Latency, f64), Error> {
     progress("latency", 0, 0);
-    let watch = RuntimeStopwatch::default();
-    let fault = |error: ExecError| crate::prune::executed(PruneError::Execute(error));
-    let inputs = one_sample(original, data).map_err(fault)?;
+    let watch = runtime.stopwatch();
+    let fault = |error: PruneError| crate::prune::executed(error);
+    let inputs = one_sample(original, data).map_err(|error| fault(error.into()))?;
     let mut last = optimized.clone();
     optimize(&mut last)?;
-    let times = watch.nanoseconds(&[(original, &inputs), (&last, &inputs)]).map_err(fault)?;
+    let times = watch.nanoseconds(&[(original, &inputs), (&last, &inputs)]);
+    let times = times.map_err(|error| fault(error.into()))?;
     let (given, whole) = (times[0], times[1].max(1.0));
-    let mut sized = optimized.clone();
-    let dims = inputs.iter().map(|(name, tensor)| (Some(name.clone()), tensor.dims().to_vec()));
-    let dims = FixedDims { inputs: dims.collect(), ..FixedDims::default() };
-    sized.fix_dims(&dims).map_err(Error::FixDims)?;
-    let times = ProductTimes::measure(&sized, whole, rounding, &watch, LIMIT, progress);
+    let times = ProductTimes::measure(
+        &sized(optimized, &inputs)?,
+        whole,
+        rounding,
+        &*watch,
+        LIMIT,
+        progress,
+    );
     let grown = given / whole;
     let original = original.clone();
     let measure = move |cut: &Model| {
@@ -40,7 +46,6 @@ pub(crate) fn latency(
         if optimize(&mut model).is_err() {
             model.clone_from(cut);
         }
-        let watch = RuntimeStopwatch::default();
         let times = watch.nanoseconds(&[(&original, &inputs), (&model, &inputs)])?;
         Ok(times[1] / times[0] * grown)
     };

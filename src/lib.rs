@@ -30,6 +30,7 @@ mod light;
 mod proof;
 mod prune;
 mod road;
+mod runtime;
 mod search;
 mod sensitivity;
 mod sparsify;
@@ -61,6 +62,7 @@ pub use road::{
     change_float, convert_opset, fix_dims, inline_functions, optimize, optimize_with, quantize,
     quantize_corrected, quantize_refined, quantize_with, write_integer_operators,
 };
+pub use runtime::{Runtime, RuntimeError};
 pub use search::{fewest, knee, most};
 pub use sensitivity::{
     Loss, Prefix, ProductLoss, RANKING_SAMPLES, Ranking, Trials, excluding, products,

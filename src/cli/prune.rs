@@ -2,6 +2,7 @@
 use super::{BlockArgs, Gates, Input};
 use crate::commands::Data;
 use clap::{Args, ValueEnum};
+use lapidary::Runtime;
 use lapidary::passes::prune::{Grain, Importance, Rounding};
 use lapidary::passes::quantize::NodeSelector;
 use std::path::PathBuf;
@@ -56,8 +57,8 @@ pub(crate) struct Amounts {
     /// Keep this share of the bytes.
     #[arg(long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share)]
     pub(crate) bytes: Option<f64>,
-    /// Keep this share of the time of one sample, measured in the runtime lapidary has built in (tract) on this machine, in
-    /// one thread; other runtimes and machines may gain more or less. Products are measured one by one, up to 20 s, then the
+    /// Keep this share of the time of one sample, measured on this machine in --runtime; other runtimes and machines may gain
+    /// more or less. Products are measured one by one, up to 20 s, then the
     /// pruned model beside the original; what is asked for shrinks, up to three times, until that is as fast. Measured
     /// times differ from run to run, and so do results.
     #[arg(
@@ -65,6 +66,15 @@ pub(crate) struct Amounts {
         conflicts_with_all = ["blocks", "steps"]
     )]
     pub(crate) latency: Option<f64>,
+    /// What --latency is measured in: tract, the runtime lapidary has built in, in one thread, or a command. It is split into
+    /// words as a shell does, with quotes and without variables, and called with paths of ONNX files behind its own
+    /// arguments; for each, in this order, it prints a line with the milliseconds of one run. `python lane/latency.py` is
+    /// ONNX Runtime.
+    #[arg(
+        long, value_name = "COMMAND", requires = "latency",
+        conflicts_with_all = ["macs", "parameters", "bytes", "ratio", "amount"]
+    )]
+    pub(crate) runtime: Option<Runtime>,
     /// Remove this fraction of the channels: of every group, or with --scope of all together.
     #[arg(long, group = "amount_of_all", value_name = "FRACTION")]
     pub(crate) ratio: Option<f64>,
@@ -265,6 +275,8 @@ mod tests {
             "-o p --latency 1.5",
             "-o p --latency 0.5 --steps 2",
             "-o p --latency 0.5 --blocks 1",
+            "-o p --macs 0.5 --runtime tract",
+            "-o p --latency 0.5 --runtime=",
             "-o p --layer-ratio a",
             "-o p --layer-ratio a=1",
             "-o p --norm l1 --importance l1",

@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Prune, json: bool) -> Result<(), Error> {
     };
     if let Some(cut) = &cut {
         road.passes(&cut.records);
-        road.pruned(cut, settings.amount, data.is_some());
+        road.pruned(cut, &settings, data.is_some());
     }
     let evaluation = road.step("prune", &model)?;
     if let (Some(reference), Some(evaluation)) = (&reference, &evaluation) {
@@ -147,6 +147,7 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
         round_to: choice.round_to,
         attention: options.attention.grain(),
         rounds: choice.steps.map(usize::from),
+        runtime: amounts.runtime.clone().unwrap_or_default(),
         gradients,
         optimize: !options.no_optimize,
     })

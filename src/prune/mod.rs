@@ -12,7 +12,7 @@ use lapidary_passes::prune::compensated::{
 };
 use lapidary_passes::prune::{
     Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Latency, Resource, Scope,
-    Target,
+    StopwatchError, Target,
 };
 use lapidary_passes::{Context, Record, driver, pipeline};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Cut {
     pub plan: Result<ChannelPlan, CarryError>,
     /// How the channels that stay made up for the others, if they did.
     pub compensated: Option<Pruned>,
+    /// Products that were not measured by themselves for a target of latency, and why.
+    pub unmeasured: Vec<(String, String)>,
     /// What makes channels important.
     pub importance: Importance,
     /// Which channels were ranked together.
@@ -75,8 +77,11 @@ pub fn prune_by(
     let made_up_for = data.is_some() || matches!(options.amount, Amount::Target(_));
     let request = Request::new(model, options, made_up_for)?;
     let Request { ranking, scope, .. } = request;
+    let mut unmeasured = Vec::new();
     let (plan, compensated, records) = if made_up_for {
-        let (pruned, own) = compensated(model, data, &request, progress)?;
+        let Compensated { pruned, own, unmeasured: missing } =
+            compensated(model, data, &request, progress)?;
+        unmeasured = missing;
         let lists = request.analysis.carried(&pruned.plan, &own);
         let plan = lists.map(|lists| request.analysis.plan_removing(&lists));
         (plan.map(Result::unwrap_or_default), Some(pruned), Vec::new())
@@ -93,7 +98,8 @@ pub fn prune_by(
         (Ok(plan), None, context.records)
     };
     let importance = ranking.importance;
-    Ok(Cut { base: request.base, plan, compensated, importance, scope, records })
+    let base = request.base;
+    Ok(Cut { base, plan, compensated, unmeasured, importance, scope, records })
 }
 
 /// What would go, of the model in the form in which groups and channels have their names and numbers.
@@ -110,14 +116,22 @@ pub fn prune_plan(
     cut.plan.map_err(Error::Carry)
 }
 
-/// Optimizes, prunes, lets what stays make up for it, and optimizes again. Also returns the groups of the optimized
-/// model.
+/// What was pruned of the optimized model.
+struct Compensated {
+    pruned: Pruned,
+    /// Its groups.
+    own: Analysis,
+    /// Products of it that were not measured by themselves.
+    unmeasured: Vec<(String, String)>,
+}
+
+/// Optimizes, prunes, lets what stays make up for it, and optimizes again.
 fn compensated(
     model: &mut Model,
     data: Option<&Dataset>,
     request: &Request<'_>,
     progress: Progress<'_>,
-) -> Result<(Pruned, Analysis), Error> {
+) -> Result<Compensated, Error> {
     let original = model.clone();
     optimize_with(model, &pipeline::unshared(), &mut Context::default())?;
     model.graph.infer();
@@ -152,7 +166,8 @@ fn compensated(
     for round in pruned.rounds.iter_mut().filter(|_| measured.is_some()) {
         round.share = pruned.share;
     }
-    Ok((pruned, analysis))
+    let unmeasured = given.latency.map(|latency| latency.times.unmeasured.clone());
+    Ok(Compensated { pruned, own: analysis, unmeasured: unmeasured.unwrap_or_default() })
 }
 
 /// What the model as given costs next to the optimized one.
@@ -176,7 +191,8 @@ impl Given {
             return Ok(Self { grown: before as f64 / (after as f64).max(1.0), latency: None });
         }
         let round_to = request.options.round_to.unwrap_or_default();
-        let (latency, grown) = latency(original, optimized, data, round_to, progress)?;
+        let (latency, grown) =
+            latency(original, optimized, data, round_to, &request.options.runtime, progress)?;
         Ok(Self { grown, latency: Some(Arc::new(latency)) })
     }
 
@@ -263,6 +279,11 @@ pub(crate) fn executed(error: PruneError) -> Error {
             source,
             help: "pruning to a target runs the model on the data; --ratio does not need to",
         },
+        PruneError::Time(StopwatchError::Execute(source)) => executed(PruneError::Execute(source)),
+        PruneError::Time(StopwatchError::Other(source)) => match source.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(source) => Error::Prune(PruneError::Time(StopwatchError::Other(source))),
+        },
         error => Error::Prune(error),
     }
 }
@@ -283,6 +304,7 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Runtime;
     use lapidary_ir::text;
     use lapidary_passes::prune::{Keep, Rounding};
     use lapidary_passes::quantize::NodeSelector;
@@ -414,6 +436,9 @@ mod tests {
         refused(PruneOptions { scope: Some(Scope::Global), amount, ..options() });
         let amount = Amount::Target(Target { resource: Resource::Macs, share: 0.5 });
         refused(PruneOptions { amount, optimize: false, ..options() });
+        let runtime: Runtime = "python time.py".parse().expect("it is a command");
+        let error = refused(PruneOptions { amount, runtime, ..options() });
+        assert_eq!(error, "a runtime measures latency, and nothing is asked of it");
         refused(PruneOptions { amount, scope: Some(Scope::Global), ..options() });
         refused(PruneOptions { amount: Amount::Ratio(1.5), ..options() });
         let ignore = vec!["nobody".parse().expect("valid")];

@@ -1,6 +1,6 @@
 //! What is asked for of pruning, and what of it does not go together.
-use crate::Error;
 use crate::data::arrays;
+use crate::{Error, Runtime};
 use lapidary_exec::Inputs;
 use lapidary_passes::prune::compensated::PruneError;
 use lapidary_passes::prune::{
@@ -51,6 +51,8 @@ pub struct PruneOptions {
     /// Rounds in which channels go, at least one; by default one, and where losses are measured one for every time that the
     /// resource is halved.
     pub rounds: Option<usize>,
+    /// What a target of latency is measured in.
+    pub runtime: Runtime,
     /// Gradients of the loss by the names of initializers, for importances that need them.
     pub gradients: Option<Inputs>,
     /// Whether the model is optimized before and after. What stays makes up for what goes only in optimized models.
@@ -73,6 +75,7 @@ impl Default for PruneOptions {
             round_to: None,
             attention: Grain::default(),
             rounds: None,
+            runtime: Runtime::default(),
             gradients: None,
             optimize: true,
         }
@@ -99,6 +102,8 @@ pub(super) fn check(
     made_up_for: bool,
 ) -> Result<(), Error> {
     let target = matches!(options.amount, Amount::Target(_));
+    let timed =
+        matches!(options.amount, Amount::Target(Target { resource: Resource::Latency, .. }));
     if let Amount::Ratio(ratio) = options.amount
         && !(0.0..1.0).contains(&ratio)
     {
@@ -122,12 +127,16 @@ pub(super) fn check(
             "give samples with --data, or leave out --steps",
         ));
     }
-    if let Amount::Target(Target { resource: Resource::Latency, .. }) = options.amount
-        && options.rounds > Some(1)
-    {
+    if timed && options.rounds > Some(1) {
         return Err(usage(
             "products are measured once, and a target of latency is met in one round".to_owned(),
             "leave out --steps, or give --macs",
+        ));
+    }
+    if !timed && options.runtime != Runtime::default() {
+        return Err(usage(
+            "a runtime measures latency, and nothing is asked of it".to_owned(),
+            "give --latency, or leave out --runtime",
         ));
     }
     if scope == Scope::Measured && !target {

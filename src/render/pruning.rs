@@ -2,7 +2,7 @@
 use super::{percent, table};
 use lapidary::passes::prune::compensated::{Pruned, Round};
 use lapidary::passes::prune::{ChannelPlan, GroupPlan, Resource, Scope, Target, Try};
-use lapidary::{Amount, Cut};
+use lapidary::{Amount, Cut, PruneOptions};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,12 @@ struct MadeUp {
     /// The share asked for, if one was.
     asked: Option<f64>,
     reached: f64,
+    /// What a target of latency was measured in: tract, or a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<String>,
+    /// What it could not run alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unmeasured: Vec<Unmeasured>,
     /// For a target of latency the plans that were measured, the last one was taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     measured: Vec<Measured>,
@@ -38,6 +44,13 @@ struct MadeUp {
 struct Measured {
     predicted: f64,
     measured: f64,
+}
+
+/// A product that counts with the nodes that are none.
+#[derive(Serialize)]
+struct Unmeasured {
+    name: String,
+    reason: String,
 }
 
 /// The channels of a group.
@@ -81,7 +94,13 @@ impl From<&GroupPlan> for Group {
 }
 
 impl MadeUp {
-    fn new(pruned: &Pruned, target: Option<Target>, on_data: bool) -> Self {
+    fn new(cut: &Cut, pruned: &Pruned, options: &PruneOptions, on_data: bool) -> Self {
+        let target = if let Amount::Target(target) = options.amount { Some(target) } else { None };
+        let timed = |target: &Target| target.resource == Resource::Latency;
+        let unmeasured = |(name, reason): &(String, String)| Unmeasured {
+            name: name.clone(),
+            reason: reason.clone(),
+        };
         let losses = pruned.losses.iter().map(|&(step, loss)| Loss { step, loss });
         let done = |&Round { removed, share, loss }: &Round| Done { removed, share, loss };
         let tried = |&Try { predicted, measured }: &Try| Measured { predicted, measured };
@@ -89,6 +108,8 @@ impl MadeUp {
             resource: target.map_or(Resource::Macs, |target| target.resource).to_string(),
             asked: target.map(|target| target.share),
             reached: pruned.share,
+            runtime: target.filter(timed).map(|_| options.runtime.to_string()),
+            unmeasured: cut.unmeasured.iter().map(unmeasured).collect(),
             measured: pruned.tries.iter().map(tried).collect(),
             losses: losses.collect(),
             fitted: pruned.fitted,
@@ -107,11 +128,13 @@ impl MadeUp {
             self.fitted
         );
         for Measured { predicted, measured } in &self.measured {
-            println!(
-                "latency: {} predicted, {} measured in the built-in runtime",
-                percent(*predicted),
-                percent(*measured)
-            );
+            let (predicted, measured) = (percent(*predicted), percent(*measured));
+            let runtime = self.runtime.as_deref().unwrap_or_default();
+            println!("latency: {predicted} predicted, {measured} measured in `{runtime}`");
+        }
+        for Unmeasured { name, reason } in &self.unmeasured {
+            let last = reason.lines().last().unwrap_or_default();
+            println!("not measured alone: {name}: {last}");
         }
         let steps: Vec<String> =
             self.losses.iter().map(|Loss { step, loss }| format!("{step} {loss:.4}")).collect();
@@ -131,8 +154,7 @@ impl MadeUp {
 }
 
 impl Pruning {
-    pub(super) fn new(cut: &Cut, amount: Amount, on_data: bool) -> Self {
-        let target = if let Amount::Target(target) = amount { Some(target) } else { None };
+    pub(super) fn new(cut: &Cut, options: &PruneOptions, on_data: bool) -> Self {
         let own = cut.compensated.as_ref().map(|pruned| &pruned.plan);
         let plan: Option<&ChannelPlan> = cut.plan.as_ref().ok().or(own);
         Self {
@@ -144,7 +166,7 @@ impl Pruning {
                 Scope::Measured => "measured",
             },
             groups: plan.iter().flat_map(|plan| &plan.groups).map(Group::from).collect(),
-            made_up: cut.compensated.as_ref().map(|own| MadeUp::new(own, target, on_data)),
+            made_up: cut.compensated.as_ref().map(|own| MadeUp::new(cut, own, options, on_data)),
         }
     }
 

@@ -20,7 +20,7 @@ use lapidary::passes::quantize::equalize::FloatChange;
 use lapidary::passes::quantize::qoperator::OperatorForm;
 use lapidary::passes::quantize::refine::Refined;
 use lapidary::passes::quantize::{Prediction, QuantizationPlan};
-use lapidary::{Amount, Cut, Error, Evaluation, Reference};
+use lapidary::{Cut, Error, Evaluation, PruneOptions, Reference};
 use placement::Placement;
 use refinement::{Change, Refinement, Searched};
 use serde::Serialize;
@@ -139,8 +139,8 @@ impl<'a> Road<'a> {
     }
 
     /// Adds what was pruned.
-    pub(crate) fn pruned(&mut self, cut: &Cut, amount: Amount, on_data: bool) {
-        self.report.pruning = Some(Pruning::new(cut, amount, on_data));
+    pub(crate) fn pruned(&mut self, cut: &Cut, options: &PruneOptions, on_data: bool) {
+        self.report.pruning = Some(Pruning::new(cut, options, on_data));
     }
 
     /// Adds what was factorized.

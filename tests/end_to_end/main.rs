@@ -15,4 +15,6 @@ mod program;
 mod pruning;
 mod qoperator;
 mod quantized;
+#[cfg(unix)]
+mod runtime;
 mod sparsify;

@@ -40,7 +40,9 @@ pub use elements::Axis;
 pub use heads::Grain;
 pub use importance::{Norm, ScoreError, importance, weight_scores};
 pub use keep::{Keep, KeepError, KeepProblem};
-pub use latency::{Latency, Measure, ProductTimes, RuntimeStopwatch, Stopwatch, Try};
+pub use latency::{
+    Latency, Measure, ProductTimes, RuntimeStopwatch, Stopwatch, StopwatchError, Try,
+};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use ranking::{Importance, Normalization, Ranking, Reduction, UnknownImportance};
 pub use relations::{Place, Rewrite, Role};

@@ -15,7 +15,7 @@ use super::analysis::{Analysis, Group};
 use super::apply::ApplyError;
 use super::heads::Grain;
 use super::importance::ScoreError;
-use super::latency::{Latency, Try};
+use super::latency::{Latency, StopwatchError, Try};
 use super::plan::{ChannelPlan, PlanError};
 use super::ranking::{Importance, Ranking};
 use super::resources::{Ledger, Resource};
@@ -171,6 +171,9 @@ pub enum PruneError {
     /// The runtime can't run it.
     #[error(transparent)]
     Execute(#[from] ExecError),
+    /// It is not known how long it takes.
+    #[error(transparent)]
+    Time(#[from] StopwatchError),
     /// A choice of channels is at fault.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -8,19 +8,20 @@
 //! Products that take longer alone than the whole model, which joins them with what follows, are scaled to what it takes.
 use super::analysis::Analysis;
 use super::rounding::Rounding;
-use lapidary_exec::{ExecError, Inputs, RandomInputs};
+use grids::Grids;
 use lapidary_ir::Model;
-use product::{LEVELS, Product};
+use product::Product;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 pub(crate) use table::Table;
 
+mod grids;
 mod product;
 mod stopwatch;
 mod table;
 
-pub use stopwatch::{RuntimeStopwatch, Stopwatch};
+pub use stopwatch::{RuntimeStopwatch, Stopwatch, StopwatchError};
 
 /// Measured times of a model's products, in nanoseconds.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct ProductTimes {
     pub(crate) products: BTreeMap<String, ProductTime>,
     /// What the other nodes take together.
     pub(crate) rest: f64,
+    /// What products give that can't be measured by themselves, in the order of the graph, and why.
+    pub unmeasured: Vec<(String, String)>,
 }
 
 /// The time of a product by how much of it is left.
@@ -42,9 +45,6 @@ pub(crate) struct ProductTime {
     /// Factors it is proportional to, with their sizes.
     pub(crate) others: Vec<(usize, usize)>,
 }
-
-/// Times by sizes of the sides, rows first.
-type Cells = BTreeMap<(usize, usize), f64>;
 
 impl ProductTimes {
     /// Measures products, on a grid as fine as `limit` allows. All sizes of the model are known, its types inferred; it takes
@@ -60,42 +60,24 @@ impl ProductTimes {
         let graph = &model.graph;
         let analysis = Analysis::of(graph);
         let mut named = Vec::new();
-        let mut cells: BTreeMap<Product, Cells> = BTreeMap::new();
         for (_, node) in graph.nodes() {
             let Some(output) = node.output(0) else { continue };
             if let Some(product) = Product::of(graph, node, &analysis, rounding) {
-                named.push((graph.value(output).name().to_owned(), product.clone()));
-                cells.entry(product).or_default();
+                named.push((graph.value(output).name().to_owned(), product));
             }
         }
-        let mut finest = 0;
-        for level in 0..LEVELS {
-            let known: usize = cells.values().map(BTreeMap::len).sum();
-            let all: usize = cells.keys().map(|product| pairs(product, level).len()).sum();
-            let each = watch.elapsed().as_secs_f64() / known.max(1) as f64;
-            if level > 0 && each * all as f64 > limit.as_secs_f64() {
-                break;
-            }
-            let count = cells.len();
-            for (done, (product, own)) in cells.iter_mut().enumerate() {
-                progress("latency", level * count + done, LEVELS * count);
-                if let Err(_unable) = refine(product, level, own, watch) {
-                    own.clear();
-                }
-            }
-            cells.retain(|_, own| !own.is_empty());
-            finest = level;
-        }
-        let table = |product: &Product| {
-            let own = cells.get(product)?;
-            let (rows, columns) = sizes(product, finest);
-            let times: Option<Vec<f64>> =
-                pairs(product, finest).iter().map(|pair| own.get(pair).copied()).collect();
-            Table::new(rows, columns, times?)
-        };
+        let distinct = named.iter().map(|(_, product)| product.clone()).collect();
+        let grids = Grids::measure(distinct, watch, limit, progress);
         let mut products = BTreeMap::new();
+        let mut unmeasured = Vec::new();
         for (name, product) in named {
-            let Some(table) = table(&product) else { continue };
+            let table = match grids.table(&product) {
+                Ok(table) => table,
+                Err(reason) => {
+                    unmeasured.push((name, reason));
+                    continue;
+                }
+            };
             let sides = product.sides.iter().map(|side| side.factor).collect();
             let time = ProductTime { table, scale: 1.0, sides, others: product.others };
             products.insert(name, time);
@@ -103,47 +85,12 @@ impl ProductTimes {
         let alone: f64 = products.values().map(|time| time.table.largest()).sum();
         let scale = if alone > whole { whole / alone } else { 1.0 };
         products.values_mut().for_each(|time| time.scale = scale);
-        Self { products, rest: (whole - alone).max(0.0) }
+        Self { products, rest: (whole - alone).max(0.0), unmeasured }
     }
-}
-
-/// Measures the points of a grid that are not known yet.
-fn refine(
-    product: &Product,
-    level: usize,
-    cells: &mut Cells,
-    watch: &dyn Stopwatch,
-) -> Result<(), ExecError> {
-    let missing: Vec<(usize, usize)> =
-        pairs(product, level).into_iter().filter(|pair| !cells.contains_key(pair)).collect();
-    let random = RandomInputs { batch: 1, ..RandomInputs::default() };
-    let mut models: Vec<(Model, Inputs)> = Vec::with_capacity(missing.len());
-    for &(row, column) in &missing {
-        let unreadable = || ExecError::Load { reason: "the product has no text".to_owned() };
-        let model = product.model(&[row, column]).ok_or_else(unreadable)?;
-        let inputs = random.generate(&model)?;
-        models.push((model, inputs));
-    }
-    let borrowed: Vec<(&Model, &Inputs)> =
-        models.iter().map(|(model, inputs)| (model, inputs)).collect();
-    cells.extend(missing.into_iter().zip(watch.nanoseconds(&borrowed)?));
-    Ok(())
-}
-
-/// The sizes of the sides; a side that is not there has one.
-fn sizes(product: &Product, level: usize) -> (Vec<usize>, Vec<usize>) {
-    let of = |side: usize| product.sides.get(side).map_or(vec![1], |side| side.sizes(level));
-    (of(0), of(1))
-}
-
-/// All pairs of sizes, by rows.
-fn pairs(product: &Product, level: usize) -> Vec<(usize, usize)> {
-    let (rows, columns) = sizes(product, level);
-    rows.iter().flat_map(|&row| columns.iter().map(move |&column| (row, column))).collect()
 }
 
 /// Measures a model of which channels are gone: the share of the time of the model it was, before anything went.
-pub type Measure = dyn Fn(&Model) -> Result<f64, ExecError> + Send + Sync;
+pub type Measure = dyn Fn(&Model) -> Result<f64, StopwatchError> + Send + Sync;
 
 /// What pruning by latency needs to know.
 pub struct Latency {
@@ -172,6 +119,7 @@ pub struct Try {
 pub(crate) mod testing {
     use super::*;
     use crate::macs::node_macs;
+    use lapidary_exec::Inputs;
 
     /// A nanosecond for every multiply-accumulate and a hundred for a model.
     #[derive(Debug, Default)]
@@ -187,7 +135,7 @@ pub(crate) mod testing {
     }
 
     impl Stopwatch for Counting {
-        fn nanoseconds(&self, models: &[(&Model, &Inputs)]) -> Result<Vec<f64>, ExecError> {
+        fn nanoseconds(&self, models: &[(&Model, &Inputs)]) -> Result<Vec<f64>, StopwatchError> {
             Ok(models.iter().map(|(model, _)| counted(model)).collect())
         }
 
@@ -229,16 +177,16 @@ mod tests {
     fn products_are_measured_and_the_rest_is_what_is_left() {
         let found = times(3000.0, 0);
         assert_eq!(found.products.len(), 4);
-        // 400, 800, 800 and 400 multiply-accumulates, and 100 for each product.
-        assert_eq!(found.rest, 200.0);
+        // 400, 800, 800 and 400 multiply-accumulates, without the 100 of any model.
+        assert_eq!(found.rest, 600.0);
         let own = &found.products["i"];
         assert_eq!(own.sides, [1, 2]);
         assert_eq!(
             [own.table.at(20, 40), own.table.at(4, 4), own.table.at(10, 30)],
-            [900.0, 116.0, 400.0]
+            [800.0, 16.0, 300.0]
         );
         assert_eq!(own.scale, 1.0);
-        let alike = times(1400.0, 0);
+        let alike = times(1200.0, 0);
         assert_eq!((alike.rest, alike.products["i"].scale), (0.0, 0.5));
     }
 
@@ -260,6 +208,6 @@ mod tests {
         let elements = ledger.elements(&analysis, &group.channels[..20]);
         // Half of h and i, and half of what is made by Relu, of all that is made there.
         let saved = ledger.saved(&extents, &elements);
-        assert!((saved - (200.0 + 400.0 + 100.0)).abs() < 1e-9, "{saved}");
+        assert!((saved - (200.0 + 400.0 + 300.0)).abs() < 1e-9, "{saved}");
     }
 }

@@ -99,6 +99,21 @@ impl Product {
         self
     }
 
+    /// The bytes of its constants at most.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |(dims, _): &(Vec<u64>, bool)| {
+            dims.iter().fold(4, |bytes: u64, &size| bytes.saturating_mul(size))
+        };
+        let constants = self.inputs.iter().filter(|(_, constant)| *constant);
+        constants.map(bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The last dimension of what it reads.
+    #[cfg(test)]
+    pub(super) fn read(&self) -> u64 {
+        self.inputs[0].0.last().copied().unwrap_or(1)
+    }
+
     /// The product with these sizes of its sides.
     pub(super) fn model(&self, sizes: &[usize]) -> Option<Model> {
         let mut shapes: Vec<Vec<u64>> = self.inputs.iter().map(|(dims, _)| dims.clone()).collect();

@@ -9,13 +9,29 @@ const ROUNDS: (usize, usize) = (5, 40);
 /// Models that take less than this together run in more rounds than the least.
 const ENOUGH: Duration = Duration::from_millis(40);
 
+/// Why it is not known how long models take.
+#[derive(Debug, thiserror::Error)]
+pub enum StopwatchError {
+    /// The built-in runtime can't run one, or there are no inputs for it.
+    #[error(transparent)]
+    Execute(#[from] ExecError),
+    /// Another runtime has a reason of its own.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Tells how long models take.
-pub trait Stopwatch {
+pub trait Stopwatch: Send + Sync {
     /// Nanoseconds of one run of each model, on its inputs.
     ///
     /// # Errors
     /// When one can't be run.
-    fn nanoseconds(&self, models: &[(&Model, &Inputs)]) -> Result<Vec<f64>, ExecError>;
+    fn nanoseconds(&self, models: &[(&Model, &Inputs)]) -> Result<Vec<f64>, StopwatchError>;
+
+    /// How many models, of those there are, it is best asked for at once.
+    fn at_once(&self) -> usize {
+        1
+    }
 
     /// How much time went by since some moment.
     fn elapsed(&self) -> Duration;
@@ -34,7 +50,7 @@ impl Default for RuntimeStopwatch {
 }
 
 impl Stopwatch for RuntimeStopwatch {
-    fn nanoseconds(&self, models: &[(&Model, &Inputs)]) -> Result<Vec<f64>, ExecError> {
+    fn nanoseconds(&self, models: &[(&Model, &Inputs)]) -> Result<Vec<f64>, StopwatchError> {
         let mut runners = Vec::with_capacity(models.len());
         for (model, inputs) in models {
             let runner = Runner::new(model, &RunOptions::default())?;
