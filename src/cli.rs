@@ -24,7 +24,7 @@ pub(crate) use inspect::Inspect;
 pub(crate) use integers::{ActivationType, BiasType, Integers, WeightType};
 pub(crate) use optimize::{Optimize, Target, VerifyMode};
 pub(crate) use passes::Passes;
-pub(crate) use prune::{Amounts, Choice, Norm, Normalize, Prune, Rank, Reduce, share};
+pub(crate) use prune::{Amounts, Attention, Choice, Norm, Normalize, Prune, Rank, Reduce, share};
 pub(crate) use quantize::Quantize;
 pub(crate) use shapes::Shapes;
 pub(crate) use verify::Verify;

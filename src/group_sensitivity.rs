@@ -76,8 +76,9 @@ pub fn group_sensitivities(
         }
     }
     let recipe = found.recipe.as_ref().map(|recipe| {
-        let analysis = Analysis::of(&base.graph);
-        let lists = analysis.carried(&recipe.plan, &Analysis::of(&optimized.graph))?;
+        let analysis = Analysis::with(&base.graph, options.attention);
+        let own = Analysis::with(&optimized.graph, options.attention);
+        let lists = analysis.carried(&recipe.plan, &own)?;
         Ok(analysis.plan_removing(&lists).unwrap_or_default())
     });
     Ok(GroupSensitivities { found, base, recipe })

@@ -1,6 +1,7 @@
 //! `lapidary sensitivity --prune`
 use super::factorize::share;
 use super::{Data, recipe};
+use crate::cli::Attention;
 use crate::render::{self, GroupSensitivityReport, Progress};
 use clap::Args;
 use lapidary::Error;
@@ -30,6 +31,9 @@ pub(crate) struct OfChannels {
     /// Leave the groups of these nodes out: names, op:TYPE for operators, re:PATTERN for names that match.
     #[arg(long, requires = "prune", value_name = "NODE", value_delimiter = ',')]
     ignore: Vec<NodeSelector>,
+    /// What goes of an attention: whole heads, or places, the same rows of every head.
+    #[arg(long, requires = "prune", value_enum, default_value = "heads")]
+    attention: Attention,
     /// The recipe keeps this share of the multiply-accumulates, for the least loss.
     #[arg(long, requires = "prune", group = "goal", value_name = "SHARE", value_parser = share)]
     macs: Option<f64>,
@@ -90,6 +94,7 @@ pub(super) fn run(
     let choice = Options {
         ranking: Ranking { importance: options.importance, ..Ranking::default() },
         ignore: options.ignore.clone(),
+        attention: options.attention.grain(),
         ..Options::default()
     };
     let progress = Progress::steps();
@@ -144,9 +149,14 @@ mod tests {
         assert_eq!(found.goal(), PruningGoal::Share(target));
         let found = parse("lapidary sensitivity m.onnx --prune").expect("it is a command");
         assert_eq!((found.ratios.len(), found.goal()), (7, PruningGoal::default()));
+        assert_eq!(found.attention, Attention::Heads);
+        let found = parse("lapidary sensitivity m.onnx --prune --attention places");
+        assert_eq!(found.expect("it is a command").attention, Attention::Places);
         for wrong in [
             "--macs 0.5",
             "--prune --weights int4",
+            "--attention places",
+            "--prune --attention rows",
             "--prune --accumulated",
             "--prune --method mse",
         ] {

@@ -103,11 +103,11 @@ mod tests {
 
     #[test]
     fn a_list_of_channels_settles_what_is_pruned() {
-        let line = "sensitivity|m.onnx|--prune|--data|d.npz|--ratios|0.1,0.5|--macs=0.5|--json|--recipe|r.json";
+        let line = "sensitivity|m.onnx|--prune|--data|d.npz|--ratios|0.1,0.5|--macs=0.5|--json|--attention|places|--recipe|r.json";
         let arguments: Vec<String> = line.split('|').map(str::to_owned).collect();
         assert_eq!(
             prune(&arguments, Path::new("m.onnx"), Path::new("r.json")),
-            "lapidary prune m.onnx --data d.npz --keep r.json -o m_pruned.onnx"
+            "lapidary prune m.onnx --data d.npz --attention places --keep r.json -o m_pruned.onnx"
         );
     }
 

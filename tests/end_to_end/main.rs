@@ -6,6 +6,7 @@ mod cli;
 mod data;
 mod equalize;
 mod factorize;
+mod gradients;
 mod hostile;
 mod layers;
 mod light;

@@ -403,6 +403,54 @@ fn a_recipe_of_sensitivities_prunes() {
 }
 
 #[test]
+fn a_recipe_tells_heads_or_places_of_an_attention() {
+    let folder = tempdir().unwrap();
+    let (out, recipe) = (folder.path().join("p.onnx"), folder.path().join("recipe.json"));
+    let model = "fixtures/digits_transformer_dynamo_op18.onnx";
+    // The groups that can lose channels: their sizes, and the numbers of channels that go of the smallest ones.
+    let measured = |options: &str| {
+        let line = format!(
+            "--json sensitivity {model} --prune --data fixtures/digits_calib.npz --samples 32 --ratios 0.25,0.5 {options}"
+        );
+        let run = lapidary(line.split_whitespace()).succeeds();
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        let groups = report["groups"].as_array().unwrap();
+        let free: Vec<&Value> = groups
+            .iter()
+            .filter(|group| group["points"].as_array().is_some_and(|points| !points.is_empty()))
+            .collect();
+        let size = |group: &Value| group["size"].as_u64().unwrap();
+        let least = free.iter().map(|group| size(group)).min().unwrap();
+        let removed = |point: &Value| point["removed"].as_u64().unwrap();
+        let smallest = free.iter().filter(|group| size(group) == least);
+        let removed: Vec<Vec<u64>> = smallest
+            .map(|group| group["points"].as_array().unwrap().iter().map(removed).collect())
+            .collect();
+        let command = report["recipe"]["command"].as_str().map(str::to_owned);
+        (least, removed, command)
+    };
+    // Two layers of 4 heads of 16 places.
+    assert_eq!(measured("").0, 4);
+    let (heads, removed, _) = measured("--attention heads");
+    assert_eq!((heads, removed), (4, vec![vec![1, 2]; 2]));
+    let written = format!("--attention places --macs 0.6 --recipe {}", recipe.display());
+    let (places, removed, command) = measured(&written);
+    assert_eq!((places, removed.len() >= 2), (16, true));
+    assert!(removed.iter().all(|removed| removed == &[4, 8]), "{removed:?}");
+    let command = command.unwrap();
+    assert!(command.contains("--attention places"), "{command}");
+    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
+    let last = words.len() - 1;
+    words[last] = out.to_str().unwrap();
+    words.push("--json");
+    let run = lapidary(words).succeeds();
+    let pruned: Value = serde_json::from_str(&run.stdout).unwrap();
+    let first = pruned["steps"][0]["macs"].as_f64().unwrap();
+    let share = last_step(&pruned)["macs"].as_f64().unwrap() / first;
+    assert!(share < 0.65, "{share}");
+}
+
+#[test]
 fn the_latency_that_is_left_is_measured() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("p.onnx");

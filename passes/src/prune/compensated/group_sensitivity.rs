@@ -144,7 +144,7 @@ pub fn sensitivities(
     settings: &SensitivityOptions,
     progress: Progress<'_>,
 ) -> Result<Sensitivities, PruneError> {
-    let analysis = Analysis::of(&model.graph);
+    let analysis = Analysis::with(&model.graph, options.attention);
     let all = Batches::new(&model.graph, samples)?;
     let cost = macs(&model.graph);
     let products = model.graph.nodes().filter(|(_, node)| node_macs(&model.graph, node).is_some());
