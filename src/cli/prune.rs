@@ -39,6 +39,11 @@ pub(crate) struct Prune {
     /// nothing.
     #[arg(long, conflicts_with_all = ["output", "write_keep"])]
     pub(crate) plan: bool,
+    /// Leave biases and running variances as they are. Without --data and a target, products otherwise get in their biases
+    /// what the channels they lose gave on average, and the normalizations behind them the variance that is left, as far as
+    /// normalizations tell.
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) no_mean_replacement: bool,
     /// Prune the model as it is, without optimizing it before.
     #[arg(long)]
     pub(crate) no_optimize: bool,

@@ -138,6 +138,7 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
         keep: keep.unwrap_or_default(),
         ratios: amounts.layer_ratio.clone(),
         ignore: choice.ignore.clone(),
+        mean_replacement: !options.no_mean_replacement,
         importance,
         reduction: choice.reduction(),
         normalization: choice.normalization(),

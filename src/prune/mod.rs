@@ -11,8 +11,8 @@ use lapidary_passes::prune::compensated::{
     Options, Progress, PruneError, Pruned, prune_by_way_of, prune_compensated, renormalized,
 };
 use lapidary_passes::prune::{
-    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Latency, Resource, Scope,
-    Target,
+    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Latency, MeanReplacement,
+    Resource, Scope, Target,
 };
 use lapidary_passes::{Context, Record, driver, pipeline};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Cut {
     pub plan: Result<ChannelPlan, CarryError>,
     /// How the channels that stay made up for the others, if they did.
     pub compensated: Option<Pruned>,
+    /// What products got in place of what went, where nothing else makes up for it.
+    pub means: Option<MeanReplacement>,
     /// What makes channels important.
     pub importance: Importance,
     /// Which channels were ranked together.
@@ -58,7 +60,7 @@ pub fn prune_base(model: &Model, clean: bool) -> Result<Model, Error> {
 }
 
 /// Removes channels and optimizes. With samples, or for a target, those that stay make up for them, as far as they can
-/// without labels.
+/// without labels; else products get in their biases what they gave on average, as far as weights tell.
 ///
 /// Without samples they are made up for a target: noise with the spectrum of photographs, where an input looks like
 /// images. What normalizations know of the samples the model was trained on is then used too.
@@ -75,6 +77,7 @@ pub fn prune_by(
     let made_up_for = data.is_some() || matches!(options.amount, Amount::Target(_));
     let request = Request::new(model, options, made_up_for)?;
     let Request { ranking, scope, .. } = request;
+    let mut means = None;
     let (plan, compensated, records) = if made_up_for {
         let (pruned, own) = compensated(model, data, &request, progress)?;
         let lists = request.analysis.carried(&pruned.plan, &own);
@@ -83,9 +86,13 @@ pub fn prune_by(
     } else {
         let plan = request.plan()?;
         model.clone_from(&request.base);
+        if options.mean_replacement {
+            means = Some(MeanReplacement::of(&model.graph, &request.analysis, &plan));
+        }
         let mut context = Context::default();
         let idle = "nothing of the group is to go";
-        driver::run(&[&CutChannels { plan: plan.clone(), idle }], model, &mut context)?;
+        let cut = CutChannels { plan: plan.clone(), idle, means: means.clone() };
+        driver::run(&[&cut], model, &mut context)?;
         driver::check("prune", model)?;
         if options.optimize {
             optimize(model)?;
@@ -93,7 +100,7 @@ pub fn prune_by(
         (Ok(plan), None, context.records)
     };
     let importance = ranking.importance;
-    Ok(Cut { base: request.base, plan, compensated, importance, scope, records })
+    Ok(Cut { base: request.base, plan, compensated, means, importance, scope, records })
 }
 
 /// What would go, of the model in the form in which groups and channels have their names and numbers.
