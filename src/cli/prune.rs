@@ -93,6 +93,9 @@ pub(crate) struct Choice {
     /// --gradients taylor, fisher; random. Default obs where samples are read or made up, else l2.
     #[arg(long, value_name = "NAME")]
     pub(crate) importance: Option<Importance>,
+    /// What channels go by with --importance random: the same number, the same channels. Default 0.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// The same as --importance l1 and l2.
     #[arg(long, value_enum, conflicts_with = "importance")]
     pub(crate) norm: Option<Norm>,
@@ -147,6 +150,7 @@ impl Choice {
     pub(crate) fn given(&self) -> Vec<&'static str> {
         let given = [
             ("--importance", self.importance.is_some()),
+            ("--seed", self.seed.is_some()),
             ("--norm", self.norm.is_some()),
             ("--gradients", self.gradients.is_some()),
             ("--reduction", self.reduction.is_some()),

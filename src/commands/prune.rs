@@ -140,6 +140,7 @@ fn settings(options: &Prune) -> Result<PruneOptions, Error> {
         ignore: choice.ignore.clone(),
         mean_replacement: !options.no_mean_replacement,
         importance,
+        seed: choice.seed,
         reduction: choice.reduction(),
         normalization: choice.normalization(),
         scope: choice.scope(),

@@ -39,6 +39,8 @@ pub struct Cut {
     pub means: Option<MeanReplacement>,
     /// What makes channels important.
     pub importance: Importance,
+    /// What channels went by if they went at random.
+    pub seed: Option<u64>,
     /// Which channels were ranked together.
     pub scope: Scope,
     /// What the pass says.
@@ -100,7 +102,8 @@ pub fn prune_by(
         (Ok(plan), None, context.records)
     };
     let importance = ranking.importance;
-    Ok(Cut { base: request.base, plan, compensated, means, importance, scope, records })
+    let seed = (importance == Importance::Random).then_some(ranking.seed);
+    Ok(Cut { base: request.base, plan, compensated, means, importance, seed, scope, records })
 }
 
 /// What would go, of the model in the form in which groups and channels have their names and numbers.

@@ -37,6 +37,8 @@ pub struct PruneOptions {
     pub mean_replacement: bool,
     /// What makes channels important; by default `obs` where samples are read or made up, else `l2`.
     pub importance: Option<Importance>,
+    /// What channels go by if the importance is random; 0 if it is not said.
+    pub seed: Option<u64>,
     /// How several weights of a group count.
     pub reduction: Reduction,
     /// What makes weights comparable.
@@ -69,6 +71,7 @@ impl Default for PruneOptions {
             ignore: Vec::new(),
             mean_replacement: true,
             importance: None,
+            seed: None,
             reduction: Reduction::default(),
             normalization: Normalization::default(),
             scope: None,
@@ -123,6 +126,12 @@ pub(super) fn check(
              products are fitted"
                 .to_owned(),
             "leave out --no-mean-replacement, or prune without --data and a target",
+        ));
+    }
+    if options.seed.is_some() && importance != Importance::Random {
+        return Err(usage(
+            format!("the importance `{importance}` leaves nothing to chance"),
+            "leave out --seed, or take --importance random",
         ));
     }
     if !made_up_for && importance.needs_samples() {

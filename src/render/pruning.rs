@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 #[derive(Serialize)]
 pub(super) struct Pruning {
     importance: String,
+    /// What channels went by if they went at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
     scope: &'static str,
     groups: Vec<Group>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +208,7 @@ impl Pruning {
         let plan: Option<&ChannelPlan> = cut.plan.as_ref().ok().or(own);
         Self {
             importance: cut.importance.to_string(),
+            seed: cut.seed,
             mean_replacement: cut.means.as_ref().map(Means::from),
             scope: match cut.scope {
                 Scope::Local => "local",
@@ -218,7 +222,8 @@ impl Pruning {
     }
 
     pub(super) fn print(&self) {
-        let ranked = format!("ranked by {}, {}", self.importance, self.scope);
+        let seed = self.seed.map_or_else(String::new, |seed| format!(" (seed {seed})"));
+        let ranked = format!("ranked by {}{seed}, {}", self.importance, self.scope);
         let Some(made_up) = &self.made_up else {
             println!("{ranked}");
             self.mean_replacement.iter().for_each(Means::print);

@@ -116,6 +116,8 @@ fn options_without_effect_are_refused() {
         ("--macs 0.5 --no-optimize", "in the optimized model only"),
         ("--macs 0.5 --reduction max", "do not put together"),
         ("--macs 0.5 --no-mean-replacement", "the products are fitted"),
+        ("--ratio 0.1 --seed 3", "leaves nothing to chance"),
+        ("--ratio 0.1 --importance l1 --seed 0", "leaves nothing to chance"),
         ("--ratio 0.1 --ignore nobody", "is selected by `nobody`"),
         ("--ratio 0.1 --layer-ratio nobody=0.5", "is selected by `nobody`"),
     ] {
@@ -158,6 +160,26 @@ fn means_of_what_goes_are_put_into_biases_where_nothing_else_makes_up_for_it() {
     let left = &means["left"][0];
     assert_eq!(left["reason"], "no normalization tells the mean of what Conv makes");
     assert_eq!(left["channels"], means["removed"]);
+}
+
+#[test]
+fn the_same_seed_removes_the_same_channels() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let run = |options: &str| {
+        let options: Vec<&str> = options.split(' ').collect();
+        let run = run_on("prune", "digits_resnet_unfused_op17", &out, &options).succeeds();
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        (report["pruning"]["seed"].clone(), fs::read(&out).unwrap())
+    };
+    let random = "--ratio 0.3 --importance random";
+    let one = run(&format!("{random} --seed 5 --threads 1"));
+    assert_eq!(one, run(&format!("{random} --seed 5 --threads 3")));
+    assert_eq!(one.0, 5);
+    let default = run(random);
+    assert_eq!(default, run(&format!("{random} --seed 0")));
+    assert!(default.1 != one.1, "another seed");
+    assert!(run("--ratio 0.3").0.is_null());
 }
 
 /// What is kept of every group of a report, by name.
