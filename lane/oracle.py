@@ -216,7 +216,7 @@ def prune(lapidary, path, folder, lists, attention):
     wanted, told, out = (os.path.join(folder, name) for name in ("wanted.json", "told.json", "pruned.onnx"))
     with open(wanted, "w") as file:
         json.dump({"groups": [{"name": name, "keep": keep} for name, keep in lists]}, file)
-    options = ["--no-optimize", "--keep", wanted, "--write-keep", told, "-o", out, *attention]
+    options = ["--no-optimize", "--no-mean-replacement", "--keep", wanted, "--write-keep", told, "-o", out, *attention]
     run(lapidary, "prune", path, *options)
     with open(told) as file:
         return out, json.load(file)["weights"]

@@ -40,6 +40,11 @@ pub(crate) struct Prune {
     /// nothing.
     #[arg(long, conflicts_with_all = ["output", "write_keep"])]
     pub(crate) plan: bool,
+    /// Leave biases and running variances as they are. Without --data and a target, products otherwise get in their biases
+    /// what the channels they lose gave on average, and the normalizations behind them the variance that is left, as far as
+    /// normalizations tell.
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) no_mean_replacement: bool,
     /// Prune the model as it is, without optimizing it before.
     #[arg(long)]
     pub(crate) no_optimize: bool,
@@ -98,6 +103,9 @@ pub(crate) struct Choice {
     /// --gradients taylor, fisher; random. Default obs where samples are read or made up, else l2.
     #[arg(long, value_name = "NAME")]
     pub(crate) importance: Option<Importance>,
+    /// What channels go by with --importance random: the same number, the same channels. Default 0.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// The same as --importance l1 and l2.
     #[arg(long, value_enum, conflicts_with = "importance")]
     pub(crate) norm: Option<Norm>,
@@ -152,6 +160,7 @@ impl Choice {
     pub(crate) fn given(&self) -> Vec<&'static str> {
         let given = [
             ("--importance", self.importance.is_some()),
+            ("--seed", self.seed.is_some()),
             ("--norm", self.norm.is_some()),
             ("--gradients", self.gradients.is_some()),
             ("--reduction", self.reduction.is_some()),

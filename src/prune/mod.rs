@@ -11,8 +11,8 @@ use lapidary_passes::prune::compensated::{
     Options, Progress, PruneError, Pruned, prune_by_way_of, prune_compensated, renormalized,
 };
 use lapidary_passes::prune::{
-    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Latency, Resource, Scope,
-    StopwatchError, Target,
+    Analysis, CarryError, ChannelPlan, CutChannels, Demand, Importance, Latency, MeanReplacement,
+    Resource, Scope, StopwatchError, Target,
 };
 use lapidary_passes::{Context, Record, driver, pipeline};
 use std::sync::Arc;
@@ -37,8 +37,12 @@ pub struct Cut {
     pub compensated: Option<Pruned>,
     /// Products that were not measured by themselves for a target of latency, and why.
     pub unmeasured: Vec<(String, String)>,
+    /// What products got in place of what went, where nothing else makes up for it.
+    pub means: Option<MeanReplacement>,
     /// What makes channels important.
     pub importance: Importance,
+    /// What channels went by if they went at random.
+    pub seed: Option<u64>,
     /// Which channels were ranked together.
     pub scope: Scope,
     /// What the pass says.
@@ -60,7 +64,7 @@ pub fn prune_base(model: &Model, clean: bool) -> Result<Model, Error> {
 }
 
 /// Removes channels and optimizes. With samples, or for a target, those that stay make up for them, as far as they can
-/// without labels.
+/// without labels; else products get in their biases what they gave on average, as far as weights tell.
 ///
 /// Without samples they are made up for a target: noise with the spectrum of photographs, where an input looks like
 /// images. What normalizations know of the samples the model was trained on is then used too.
@@ -77,7 +81,7 @@ pub fn prune_by(
     let made_up_for = data.is_some() || matches!(options.amount, Amount::Target(_));
     let request = Request::new(model, options, made_up_for)?;
     let Request { ranking, scope, .. } = request;
-    let mut unmeasured = Vec::new();
+    let (mut unmeasured, mut means) = (Vec::new(), None);
     let (plan, compensated, records) = if made_up_for {
         let Compensated { pruned, own, unmeasured: missing } =
             compensated(model, data, &request, progress)?;
@@ -88,9 +92,13 @@ pub fn prune_by(
     } else {
         let plan = request.plan()?;
         model.clone_from(&request.base);
+        if options.mean_replacement {
+            means = Some(MeanReplacement::of(&model.graph, &request.analysis, &plan));
+        }
         let mut context = Context::default();
         let idle = "nothing of the group is to go";
-        driver::run(&[&CutChannels { plan: plan.clone(), idle }], model, &mut context)?;
+        let cut = CutChannels { plan: plan.clone(), idle, means: means.clone() };
+        driver::run(&[&cut], model, &mut context)?;
         driver::check("prune", model)?;
         if options.optimize {
             optimize(model)?;
@@ -98,8 +106,9 @@ pub fn prune_by(
         (Ok(plan), None, context.records)
     };
     let importance = ranking.importance;
+    let seed = (importance == Importance::Random).then_some(ranking.seed);
     let base = request.base;
-    Ok(Cut { base, plan, compensated, unmeasured, importance, scope, records })
+    Ok(Cut { base, plan, compensated, unmeasured, means, importance, seed, scope, records })
 }
 
 /// What would go, of the model in the form in which groups and channels have their names and numbers.

@@ -32,8 +32,13 @@ pub struct PruneOptions {
     pub ratios: Vec<(NodeSelector, f64)>,
     /// Channels that these nodes make stay.
     pub ignore: Vec<NodeSelector>,
+    /// Whether products get, where nothing else makes up for the channels they lose, what these gave on average, and the
+    /// normalizations behind them the variance that is left, as far as weights tell.
+    pub mean_replacement: bool,
     /// What makes channels important; by default `obs` where samples are read or made up, else `l2`.
     pub importance: Option<Importance>,
+    /// What channels go by if the importance is random; 0 if it is not said.
+    pub seed: Option<u64>,
     /// How several weights of a group count.
     pub reduction: Reduction,
     /// What makes weights comparable.
@@ -66,7 +71,9 @@ impl Default for PruneOptions {
             keep: Vec::new(),
             ratios: Vec::new(),
             ignore: Vec::new(),
+            mean_replacement: true,
             importance: None,
+            seed: None,
             reduction: Reduction::default(),
             normalization: Normalization::default(),
             scope: None,
@@ -116,6 +123,20 @@ pub(super) fn check(
         return Err(usage(
             "channels make up for others in the optimized model only".to_owned(),
             "leave out --no-optimize, or prune without --data and a target",
+        ));
+    }
+    if made_up_for && !options.mean_replacement {
+        return Err(usage(
+            "means of lost channels are put into biases only where nothing else makes up for them; with samples or a target the \
+             products are fitted"
+                .to_owned(),
+            "leave out --no-mean-replacement, or prune without --data and a target",
+        ));
+    }
+    if options.seed.is_some() && importance != Importance::Random {
+        return Err(usage(
+            format!("the importance `{importance}` leaves nothing to chance"),
+            "leave out --seed, or take --importance random",
         ));
     }
     if !made_up_for && importance.needs_samples() {

@@ -57,7 +57,8 @@ impl<'a> Request<'a> {
             limits[group] = Limit::Removed(channels);
         }
         let PruneOptions { reduction, normalization, .. } = *options;
-        let ranking = Ranking { importance, reduction, normalization };
+        let seed = options.seed.unwrap_or_default();
+        let ranking = Ranking { importance, reduction, normalization, seed };
         let listed = options.amount == Amount::Ratio(0.0)
             && !limits.iter().any(|limit| matches!(limit, Limit::Ratio(_)));
         let scores = if importance.needs_samples() || listed {

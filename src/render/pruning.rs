@@ -1,7 +1,9 @@
 //! What was pruned, and what made up for it.
 use super::{percent, table};
 use lapidary::passes::prune::compensated::{Pruned, Round};
-use lapidary::passes::prune::{ChannelPlan, GroupPlan, Resource, Scope, Target, Try};
+use lapidary::passes::prune::{
+    ChannelPlan, GroupPlan, MeanReplacement, Resource, Scope, Target, Try, Unreplaced,
+};
 use lapidary::{Amount, Cut, PruneOptions};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -10,10 +12,37 @@ use std::collections::BTreeMap;
 #[derive(Serialize)]
 pub(super) struct Pruning {
     importance: String,
+    /// What channels went by if they went at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
     scope: &'static str,
     groups: Vec<Group>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_replacement: Option<Means>,
     #[serde(flatten)]
     made_up: Option<MadeUp>,
+}
+
+/// What products got in their biases in place of what went.
+#[derive(Serialize)]
+struct Means {
+    /// Channels that went.
+    removed: usize,
+    /// Those of them whose mean is in the biases of all that read them.
+    replaced: usize,
+    /// The products whose biases changed.
+    products: Vec<String>,
+    /// The normalizations whose running variances changed.
+    normalizations: Vec<String>,
+    left: Vec<Left>,
+}
+
+/// Channels with nothing in their place, for one reason.
+#[derive(Serialize)]
+struct Left {
+    reason: String,
+    channels: usize,
+    nodes: Vec<String>,
 }
 
 /// What stays made up for what went.
@@ -93,6 +122,48 @@ impl From<&GroupPlan> for Group {
     }
 }
 
+impl From<&MeanReplacement> for Means {
+    fn from(means: &MeanReplacement) -> Self {
+        let left = |left: &Unreplaced| Left {
+            reason: left.reason.clone(),
+            channels: left.channels,
+            nodes: left.nodes.clone(),
+        };
+        Self {
+            removed: means.removed,
+            replaced: means.replaced,
+            products: means.shifts.iter().map(|shift| shift.name.clone()).collect(),
+            normalizations: means.variances.iter().map(|scale| scale.name.clone()).collect(),
+            left: means.left.iter().map(left).collect(),
+        }
+    }
+}
+
+impl Means {
+    /// Nodes that are named; of more the number tells.
+    const NAMED: usize = 3;
+
+    fn print(&self) {
+        println!(
+            "means of {} of {} removed channels are in the biases of {} products, and {} normalizations expect less variance",
+            self.replaced,
+            self.removed,
+            self.products.len(),
+            self.normalizations.len()
+        );
+        for Left { reason, channels, nodes } in &self.left {
+            let named = nodes.iter().take(Self::NAMED).map(|node| format!("`{node}`"));
+            let mut named: Vec<String> = named.collect();
+            if nodes.len() > Self::NAMED {
+                named.push(format!("{} more", nodes.len() - Self::NAMED));
+            }
+            let at =
+                if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
+            println!("  nothing in place of {channels}: {reason}{at}");
+        }
+    }
+}
+
 impl MadeUp {
     fn new(cut: &Cut, pruned: &Pruned, options: &PruneOptions, on_data: bool) -> Self {
         let target = if let Amount::Target(target) = options.amount { Some(target) } else { None };
@@ -159,6 +230,8 @@ impl Pruning {
         let plan: Option<&ChannelPlan> = cut.plan.as_ref().ok().or(own);
         Self {
             importance: cut.importance.to_string(),
+            seed: cut.seed,
+            mean_replacement: cut.means.as_ref().map(Means::from),
             scope: match cut.scope {
                 Scope::Local => "local",
                 Scope::Global => "global",
@@ -171,7 +244,13 @@ impl Pruning {
     }
 
     pub(super) fn print(&self) {
-        let Some(made_up) = &self.made_up else { return };
+        let seed = self.seed.map_or_else(String::new, |seed| format!(" (seed {seed})"));
+        let ranked = format!("ranked by {}{seed}, {}", self.importance, self.scope);
+        let Some(made_up) = &self.made_up else {
+            println!("{ranked}");
+            self.mean_replacement.iter().for_each(Means::print);
+            return;
+        };
         let row = |group: &Group| {
             let held: Vec<String> =
                 group.held.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
@@ -179,7 +258,7 @@ impl Pruning {
         };
         let rows = self.groups.iter().map(row).collect();
         println!("\n{}", table(&["channels of", "kept", "held by"], rows));
-        println!("ranked by {}, {}", self.importance, self.scope);
+        println!("{ranked}");
         made_up.print();
     }
 }

@@ -115,6 +115,9 @@ fn options_without_effect_are_refused() {
         ("--macs 0.5 --scope global", "does not compare channels of different groups"),
         ("--macs 0.5 --no-optimize", "in the optimized model only"),
         ("--macs 0.5 --reduction max", "do not put together"),
+        ("--macs 0.5 --no-mean-replacement", "the products are fitted"),
+        ("--ratio 0.1 --seed 3", "leaves nothing to chance"),
+        ("--ratio 0.1 --importance l1 --seed 0", "leaves nothing to chance"),
         ("--ratio 0.1 --ignore nobody", "is selected by `nobody`"),
         ("--ratio 0.1 --layer-ratio nobody=0.5", "is selected by `nobody`"),
     ] {
@@ -123,6 +126,60 @@ fn options_without_effect_are_refused() {
     }
     let plan = lapidary(["prune", model, "--plan", "--importance", "l1"]);
     plan.fails_with(2, std::path::Path::new("none"));
+}
+
+#[test]
+fn means_of_what_goes_are_put_into_biases_where_nothing_else_makes_up_for_it() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let run = |name: &str, options: &str| {
+        let options: Vec<&str> = options.split(' ').collect();
+        let run = run_on("prune", name, &out, &options).succeeds();
+        serde_json::from_str::<Value>(&run.stdout).unwrap()
+    };
+    let test = "--test fixtures/digits_test.npz";
+    for name in ["digits_resnet_unfused_op17", "digits_mobilenetv2_unfused_op17"] {
+        for ratio in ["0.1", "0.2"] {
+            let with = run(name, &format!("--ratio {ratio} {test}"));
+            let without = run(name, &format!("--ratio {ratio} --no-mean-replacement {test}"));
+            let means = &with["pruning"]["mean_replacement"];
+            assert!(without["pruning"]["mean_replacement"].is_null());
+            assert!(means["replaced"].as_u64() > Some(0), "{means}");
+            assert_eq!(means["replaced"], means["removed"], "{means}");
+            assert!(!means["products"].as_array().unwrap().is_empty());
+            assert_eq!(last_step(&with)["macs"], last_step(&without)["macs"]);
+            let sqnr =
+                |report: &Value| last_step(report)["outputs"][0]["sqnr_db"].as_f64().unwrap();
+            assert!(sqnr(&with) > sqnr(&without), "{name} {ratio}: {means}");
+        }
+    }
+    // Normalizations that are folded tell nothing.
+    let folded = run("digits_resnet_dynamo_op18", "--ratio 0.2");
+    let means = &folded["pruning"]["mean_replacement"];
+    assert_eq!(means["replaced"], 0);
+    let left = &means["left"][0];
+    assert_eq!(left["reason"], "no normalization tells the mean of what Conv makes");
+    assert_eq!(left["channels"], means["removed"]);
+}
+
+#[test]
+fn the_same_seed_removes_the_same_channels() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("p.onnx");
+    let run = |options: &str| {
+        let options: Vec<&str> = options.split(' ').collect();
+        let run = run_on("prune", "digits_resnet_unfused_op17", &out, &options).succeeds();
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        (report["pruning"]["seed"].clone(), fs::read(&out).unwrap())
+    };
+    let random = "--ratio 0.3 --importance random";
+    let one = run(&format!("{random} --seed 5 --threads 1"));
+    assert_eq!(one, run(&format!("{random} --seed 5 --threads 3")));
+    assert_eq!(one.0, 5);
+    let default = run(random);
+    assert_eq!(default, run(&format!("{random} --seed 0")));
+    assert!(default.1 != one.1, "another seed");
+    assert!(run("--ratio 0.3").0.is_null());
 }
 
 /// What is kept of every group of a report, by name.

@@ -5,17 +5,17 @@ use lapidary_ir::{ElemType, Graph, NodeId, ValueId};
 
 /// Where the channels of a value of rank `rank` lie, and how many they are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Channels {
-    pub(super) rank: usize,
-    pub(super) axis: usize,
-    pub(super) count: usize,
+pub(crate) struct Channels {
+    pub(crate) rank: usize,
+    pub(crate) axis: usize,
+    pub(crate) count: usize,
 }
 
 /// y = x · scale + shift, one of each per channel.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Affine {
-    pub(super) scale: Vec<f64>,
-    pub(super) shift: Vec<f64>,
+pub(crate) struct Affine {
+    pub(crate) scale: Vec<f64>,
+    pub(crate) shift: Vec<f64>,
     /// The magnitude y is meant to have, where the parameters tell.
     reach: Option<f64>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Affine {
 const MAX_CANCELLATION: f64 = 1e-5 / f32::EPSILON as f64;
 
 /// The input that node `id` adds constants to or multiplies by constants.
-pub(super) fn data(graph: &Graph, id: NodeId) -> Result<ValueId, Skip> {
+pub(crate) fn data(graph: &Graph, id: NodeId) -> Result<ValueId, Skip> {
     match constant_slot(graph, id)? {
         Some(slot) => graph[id].input(1 - slot).or_no_match(),
         None => graph[id].input(0).or_no_match(),
@@ -62,7 +62,7 @@ pub(super) fn keeps_shape(graph: &Graph, id: NodeId, x: ValueId, channels: Chann
 
 impl Affine {
     /// What node `id` makes of its [`data`], whose channels are `channels`.
-    pub(super) fn of(graph: &Graph, id: NodeId, channels: Channels) -> Result<Self, Skip> {
+    pub(crate) fn of(graph: &Graph, id: NodeId, channels: Channels) -> Result<Self, Skip> {
         let op_type = graph[id].op_type.as_str();
         let Some(slot) = constant_slot(graph, id)? else {
             if op_type == "Neg" {
@@ -99,7 +99,7 @@ impl Affine {
     ///
     /// y = (x − mean) · s + shift with s = scale / sqrt(var + epsilon), so that the shift of the
     /// whole is shift − mean · s.
-    pub(super) fn batch_normalization(
+    pub(crate) fn batch_normalization(
         graph: &Graph,
         id: NodeId,
         channels: usize,
@@ -142,7 +142,7 @@ impl Affine {
     }
 
     /// Whether every number is one.
-    pub(super) fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         self.scale.iter().chain(&self.shift).all(|value| value.is_finite())
     }
 

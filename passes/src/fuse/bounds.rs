@@ -4,14 +4,14 @@ use lapidary_ir::{Graph, NodeId};
 
 /// y = min(high, max(low, x)), either one possibly absent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Bounds {
-    pub(super) low: Option<f64>,
-    pub(super) high: Option<f64>,
+pub(crate) struct Bounds {
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
 }
 
 impl Bounds {
     /// The bounds of a `Relu`, or of a `Clip` with constant, finite ones.
-    pub(super) fn of(graph: &Graph, id: NodeId) -> Option<Self> {
+    pub(crate) fn of(graph: &Graph, id: NodeId) -> Option<Self> {
         let node = &graph[id];
         if node.is("Relu") {
             return Some(Self { low: Some(0.0), high: None });

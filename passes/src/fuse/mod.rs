@@ -5,7 +5,7 @@ use crate::slices::position;
 use lapidary_ir::{Graph, NodeId};
 
 mod activation;
-mod affine;
+pub(crate) mod affine;
 mod affine_batch_normalization;
 mod affine_conv;
 mod affine_conv_transpose;
@@ -13,7 +13,7 @@ mod affine_gemm;
 mod affine_mat_mul;
 mod attention;
 mod attention_site;
-mod bounds;
+pub(crate) mod bounds;
 mod chain;
 mod consecutive_affine;
 mod consecutive_clip;

@@ -27,6 +27,12 @@ pub enum ApplyError {
         /// The node.
         node: String,
     },
+    /// A product or a normalization has other channels than moments of lost ones are for.
+    #[error("node `{node}` does not have the channels that moments of lost ones are for")]
+    Moments {
+        /// The node.
+        node: String,
+    },
     /// Cut data does not fit its shape.
     #[error(transparent)]
     Tensor(#[from] TensorError),

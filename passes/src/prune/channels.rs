@@ -1,5 +1,5 @@
 //! Structured pruning by a share of every group.
-use super::{Analysis, ChannelPlan, Norm, Rounding, Selection, importance};
+use super::{Analysis, ChannelPlan, MeanReplacement, Norm, Rounding, Selection, importance};
 use crate::{Context, Pass, PassError, PassInfo, pass};
 use lapidary_ir::Model;
 
@@ -64,7 +64,7 @@ impl Pass for PruneChannels {
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
         let idle = "the group is too small for the ratio";
-        CutChannels { plan: self.plan(model), idle }.run(model, context)
+        CutChannels { plan: self.plan(model), idle, means: None }.run(model, context)
     }
 }
 
@@ -75,6 +75,8 @@ pub struct CutChannels {
     pub plan: ChannelPlan,
     /// Why nothing goes of a group, where the plan has no reason.
     pub idle: &'static str,
+    /// What products get in place of what goes.
+    pub means: Option<MeanReplacement>,
 }
 
 impl Pass for CutChannels {
@@ -84,7 +86,10 @@ impl Pass for CutChannels {
 
     fn run(&self, model: &mut Model, context: &mut Context) -> Result<(), PassError> {
         let (plan, info) = (&self.plan, self.info());
-        let applied = plan.apply(model);
+        let mut applied = plan.apply(model);
+        if let (Ok(()), Some(means)) = (&applied, &self.means) {
+            applied = means.apply(model);
+        }
         let record = context.record(info);
         if let Err(error) = applied {
             record.skip(error.into_fault(info.name)?);

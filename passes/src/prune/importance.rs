@@ -122,7 +122,8 @@ pub fn weight_scores(
         }
         Importance::Random => {
             let random = |(index, group): (usize, &Group)| {
-                let number = |channel: usize| hash(hash(index as u64) ^ channel as u64) as f64;
+                let of_group = hash(ranking.seed ^ hash(index as u64));
+                let number = |channel: usize| hash(of_group ^ channel as u64) as f64;
                 Some((0..group.size).map(number).collect())
             };
             return Ok(analysis.groups.iter().enumerate().map(random).collect());
@@ -404,7 +405,18 @@ mod tests {
         let fpgm = first(Importance::Fpgm).expect("it has weights");
         assert!(fpgm.iter().zip(sums).all(|(a, b)| (a - b).abs() < 1e-5), "{fpgm:?}");
         let random = first(Importance::Random).expect("it needs nothing");
+        let seeded = |seed: u64| {
+            let model = model(NETWORK);
+            let analysis = Analysis::of(&model.graph);
+            let importance = Importance::Random;
+            let ranking = Ranking { importance, seed, ..Ranking::default() };
+            let scores = weight_scores(&model.graph, &analysis, &ranking, None);
+            scores.expect("it needs nothing")[0].clone().expect("it needs nothing")
+        };
         assert_ne!(random[0], random[1]);
+        assert_eq!(seeded(0), random);
+        assert_eq!(seeded(7), seeded(7));
+        assert_ne!(seeded(7), random);
         assert_eq!(first(Importance::BnScale), Some(vec![2.0, 1.0, 0.5]));
         assert_eq!(ranked(Importance::BnScale, None).expect("there is one")[1], None);
         let refused = ranked(Importance::Wanda, None);

@@ -16,6 +16,7 @@ mod heads;
 mod importance;
 mod keep;
 mod latency;
+mod mean_replacement;
 #[cfg(test)]
 mod oracle;
 mod plan;
@@ -43,6 +44,7 @@ pub use keep::{Keep, KeepError, KeepProblem};
 pub use latency::{
     Latency, Measure, ProductTimes, RuntimeStopwatch, Stopwatch, StopwatchError, Try,
 };
+pub use mean_replacement::{BiasShift, MeanReplacement, Unreplaced, VarianceScale};
 pub use plan::{AxisPlan, ChannelPlan, GroupPlan, PlanError};
 pub use ranking::{Importance, Normalization, Ranking, Reduction, UnknownImportance};
 pub use relations::{Place, Rewrite, Role};

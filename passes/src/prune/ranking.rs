@@ -30,7 +30,7 @@ pub enum Importance {
     Taylor,
     /// (Σ g·w)² over the weights that make it, in the mean over samples where there are gradients of each.
     Fisher,
-    /// Nothing: channels go in any order.
+    /// Nothing: channels go in an order that a seed alone tells.
     Random,
 }
 
@@ -118,6 +118,8 @@ pub struct Ranking {
     pub reduction: Reduction,
     /// What makes them comparable.
     pub normalization: Normalization,
+    /// What [`Importance::Random`] goes by.
+    pub seed: u64,
 }
 
 /// What a weight says of the channels of a group, by number; nothing of those it has nothing to do with.

@@ -82,6 +82,24 @@ impl Windows {
         self.axes.iter().map(|axis| axis.output).product()
     }
 
+    /// For every number of a window in one channel, the share of positions where it is none of the zeros around the input.
+    pub(crate) fn shares_inside(&self) -> Vec<f64> {
+        let mut shares = vec![1.0];
+        for axis in &self.axes {
+            let inside = |tap: usize| {
+                let entry = |position: usize| {
+                    (position * axis.stride + tap * axis.dilation).checked_sub(axis.begin)
+                };
+                let within = |position: &usize| entry(*position).is_some_and(|at| at < axis.input);
+                (0..axis.output).filter(within).count() as f64 / axis.output.max(1) as f64
+            };
+            let taps: Vec<f64> = (0..axis.kernel).map(inside).collect();
+            shares =
+                shares.iter().flat_map(|share| taps.iter().map(move |tap| share * tap)).collect();
+        }
+        shares
+    }
+
     /// Writes what `change` makes of the window at `position` into `row`, which is of [`Windows::width`]; what
     /// lies in the padding is 0.
     pub(crate) fn read(
@@ -191,5 +209,14 @@ mod tests {
         assert_eq!((rows.positions(), rows.width()), (6, 4));
         rows.read_output(&output, 3, &mut row);
         assert_eq!(row, [6.0, 7.0]);
+    }
+
+    #[test]
+    fn shares_count_positions_where_a_tap_is_inside() {
+        let padded = windows("group = 2, pads = [1, 0, 0, 0]", &[1, 2, 3, 3]);
+        // Rows 0 to 2 of three, the first tap of which reads rows −1 to 1, and two columns.
+        assert_eq!(padded.shares_inside(), [2.0 / 3.0, 2.0 / 3.0, 1.0, 1.0]);
+        assert_eq!(windows("group = 2, strides = [2, 2]", &[1, 2, 3, 3]).shares_inside(), [1.0; 4]);
+        assert_eq!(Windows::rows(&[4, 5]).expect("it has columns").shares_inside(), [1.0]);
     }
 }

@@ -41,7 +41,7 @@ mod importance;
 mod moments;
 mod network;
 mod obs;
-mod products;
+pub(super) mod products;
 mod refit;
 mod renormalize;
 mod schedule;

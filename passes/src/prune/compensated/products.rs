@@ -1,28 +1,28 @@
 //! The products of a graph as matrices: Y = W · X + b.
 use crate::prune::elements::Axis;
 use crate::samples::windows::Windows;
-use lapidary_ir::{ElemType, Graph, NodeId, Patch, Tensor, ValueId};
+use lapidary_ir::{ElemType, Graph, NewNode, NodeId, Patch, Tensor, ValueId};
 use ndarray::Array2;
 
 /// A Conv, Gemm or MatMul with constant weights of its own.
 #[derive(Clone, Debug)]
-pub(super) struct Product {
-    pub(super) node: NodeId,
-    pub(super) input: ValueId,
+pub(in crate::prune) struct Product {
+    pub(in crate::prune) node: NodeId,
+    pub(in crate::prune) input: ValueId,
     /// Its result, with the bias.
-    pub(super) output: ValueId,
-    pub(super) weight: ValueId,
-    pub(super) bias: Bias,
-    pub(super) form: Form,
+    pub(in crate::prune) output: ValueId,
+    pub(in crate::prune) weight: ValueId,
+    pub(in crate::prune) bias: Bias,
+    pub(in crate::prune) form: Form,
     /// The groups of a convolution.
-    pub(super) groups: usize,
+    pub(in crate::prune) groups: usize,
     /// Numbers in a window per channel of the input.
-    pub(super) taps: usize,
+    pub(in crate::prune) taps: usize,
 }
 
 /// Where the bias of a product is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bias {
+pub(in crate::prune) enum Bias {
     /// It can be an input of the node, and is one if there is a value.
     Slot(Option<ValueId>),
     /// A constant that the only reader of the result adds.
@@ -33,7 +33,7 @@ pub(super) enum Bias {
 
 /// How the weights are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::prune) enum Form {
     /// W\[O, I/g, …\], read by a window that slides.
     Conv,
     /// W\[N, K\].
@@ -45,16 +45,26 @@ pub(super) enum Form {
 impl Product {
     /// The products of a graph, in topological order. Weights have a single reader.
     pub(super) fn of(graph: &Graph) -> Vec<Self> {
-        graph.topological_order().into_iter().filter_map(|id| Self::at(graph, id)).collect()
+        graph
+            .topological_order()
+            .into_iter()
+            .filter_map(|id| Self::at(graph, id, own_floats))
+            .collect()
     }
 
-    fn at(graph: &Graph, id: NodeId) -> Option<Self> {
+    /// A product whose constants other nodes may read too.
+    pub(in crate::prune) fn reading(graph: &Graph, id: NodeId) -> Option<Self> {
+        Self::at(graph, id, floats)
+    }
+
+    /// The product of a node, with such constants.
+    fn at(graph: &Graph, id: NodeId, floats: Constants) -> Option<Self> {
         let node = &graph[id];
         if !node.is_standard() {
             return None;
         }
         let (input, weight, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-        let dims = own_floats(graph, weight)?.dims().to_vec();
+        let dims = floats(graph, weight)?.dims().to_vec();
         let (mut output, mut form) = (output, Form::Columns);
         let (mut groups, mut taps) = (1, 1);
         let bias = match node.op_type.as_str() {
@@ -73,7 +83,7 @@ impl Product {
                 form = if flag("transB") { Form::Rows } else { Form::Columns };
                 Bias::Slot(node.input(2))
             }
-            "MatMul" if dims.len() == 2 => match added(graph, output) {
+            "MatMul" if dims.len() == 2 => match added(graph, output, floats) {
                 Some((sum, bias)) => {
                     output = sum;
                     Bias::Added(bias)
@@ -84,7 +94,7 @@ impl Product {
         };
         let found = Self { node: id, input, output, weight, bias, form, groups, taps };
         if let Bias::Slot(Some(bias)) | Bias::Added(bias) = bias
-            && own_floats(graph, bias)?.len() != found.outputs(graph)?
+            && floats(graph, bias)?.len() != found.outputs(graph)?
         {
             return None;
         }
@@ -92,12 +102,12 @@ impl Product {
     }
 
     /// The axis of channels of the input.
-    pub(super) fn input_axis(&self, graph: &Graph) -> Option<Axis> {
+    pub(in crate::prune) fn input_axis(&self, graph: &Graph) -> Option<Axis> {
         self.channels(graph, self.input)
     }
 
     /// The axis of channels of the output.
-    pub(super) fn output_axis(&self, graph: &Graph) -> Option<Axis> {
+    pub(in crate::prune) fn output_axis(&self, graph: &Graph) -> Option<Axis> {
         self.channels(graph, self.output)
     }
 
@@ -113,12 +123,12 @@ impl Product {
     }
 
     /// Whether a bias can make up for a change of the mean.
-    pub(super) fn has_bias(&self) -> bool {
+    pub(in crate::prune) fn has_bias(&self) -> bool {
         self.bias != Bias::Nowhere
     }
 
     /// W, a row per output channel.
-    pub(super) fn rows(&self, graph: &Graph) -> Option<Array2<f64>> {
+    pub(in crate::prune) fn rows(&self, graph: &Graph) -> Option<Array2<f64>> {
         let numbers: Vec<f64> =
             graph.constant(self.weight)?.to_f32()?.into_iter().map(f64::from).collect();
         let outputs = self.outputs(graph)?;
@@ -132,7 +142,7 @@ impl Product {
     }
 
     /// b, a number per output channel.
-    pub(super) fn offsets(&self, graph: &Graph) -> Option<Vec<f64>> {
+    pub(in crate::prune) fn offsets(&self, graph: &Graph) -> Option<Vec<f64>> {
         match self.bias {
             Bias::Slot(Some(bias)) | Bias::Added(bias) => {
                 Some(graph.constant(bias)?.to_f32()?.into_iter().map(f64::from).collect())
@@ -141,8 +151,31 @@ impl Product {
         }
     }
 
+    /// The channel of the input that the weight in a row and a column multiplies, W being of these dimensions: row o
+    /// belongs to group o / (O/g), and column j of it reads channel o / (O/g) · I/g + j / taps.
+    pub(in crate::prune) fn input_channel(
+        &self,
+        (outputs, size): (usize, usize),
+        row: usize,
+        column: usize,
+    ) -> usize {
+        let group = row / (outputs / self.groups).max(1);
+        group * (size / self.taps.max(1)) + column / self.taps.max(1)
+    }
+
+    /// Whether its bias is added by another node.
+    pub(in crate::prune) fn is_added_apart(&self) -> bool {
+        matches!(self.bias, Bias::Added(_))
+    }
+
+    /// Whether it reads every channel of its input for itself: row o reads channel o / m.
+    pub(in crate::prune) fn is_depthwise(&self, graph: &Graph) -> bool {
+        let columns = graph.constant(self.weight).and_then(|weight| weight.dims().get(1).copied());
+        self.form == Form::Conv && self.groups > 1 && columns == Some(1)
+    }
+
     /// What it multiplies, for an input of these dimensions.
-    pub(super) fn windows(&self, graph: &Graph, dims: &[usize]) -> Option<Windows> {
+    pub(in crate::prune) fn windows(&self, graph: &Graph, dims: &[usize]) -> Option<Windows> {
         match self.form {
             Form::Conv => {
                 let kernel = graph.constant(self.weight)?.dims().get(2..)?;
@@ -150,6 +183,49 @@ impl Product {
             }
             Form::Rows | Form::Columns => Windows::rows(dims),
         }
+    }
+
+    /// Adds numbers to the bias, which it gets if there is none. Other readers of the same bias keep it as it is.
+    pub(in crate::prune) fn shift(&self, graph: &Graph, patch: &mut Patch, added: &[f64]) {
+        let Some(offsets) = self.offsets(graph) else { return };
+        let numbers: Vec<f32> =
+            offsets.iter().zip(added).map(|(offset, added)| (offset + added) as f32).collect();
+        let own = |bias: ValueId| {
+            let value = graph.value(bias);
+            value.uses().len() == 1 && !value.is_output() && !value.is_pinned()
+        };
+        let reader = match self.bias {
+            Bias::Added(_) => graph.producer(self.output).unwrap_or(self.node),
+            Bias::Slot(_) | Bias::Nowhere => self.node,
+        };
+        match self.bias {
+            Bias::Slot(Some(bias)) | Bias::Added(bias) => {
+                let Some(old) = graph.constant(bias) else { return };
+                let tensor = Tensor::new(old.dims(), &numbers);
+                if own(bias) {
+                    return patch.set_tensor(bias, tensor);
+                }
+                let copy = patch.initializer(graph.value(bias).name(), tensor);
+                let slots = graph[reader].inputs().iter().enumerate();
+                for (slot, _) in slots.filter(|(_, input)| **input == Some(bias)) {
+                    patch.set_input(reader, slot, Some(copy));
+                }
+            }
+            Bias::Slot(None) => {
+                let bias = patch.initializer(self.bias_name(graph), Tensor::vector(&numbers));
+                patch.set_input(self.node, 2, Some(bias));
+            }
+            Bias::Nowhere => {
+                let bias = patch.initializer(self.bias_name(graph), Tensor::vector(&numbers));
+                let product = patch.node(NewNode::like(graph, self.node));
+                let sum = patch.node(NewNode::new("Add").input(product).input(bias));
+                patch.replace(self.output, sum);
+            }
+        }
+    }
+
+    fn bias_name(&self, graph: &Graph) -> String {
+        format!("{}_bias", graph.value(self.weight).name())
     }
 
     /// Gives it other weights and a bias, of the present sizes.
@@ -171,8 +247,7 @@ impl Product {
                 patch.set_tensor(bias, Tensor::new(old.dims(), &offsets));
             }
             Bias::Slot(None) if offsets.iter().any(|&number| number != 0.0) => {
-                let name = format!("{}_bias", graph.value(self.weight).name());
-                let bias = patch.initializer(name, Tensor::vector(&offsets));
+                let bias = patch.initializer(self.bias_name(graph), Tensor::vector(&offsets));
                 patch.set_input(self.node, 2, Some(bias));
             }
             Bias::Slot(None) | Bias::Nowhere => {}
@@ -180,22 +255,28 @@ impl Product {
     }
 }
 
+/// Which constants count.
+type Constants = fn(&Graph, ValueId) -> Option<&Tensor>;
+
+/// An initializer of floats.
+fn floats(graph: &Graph, value: ValueId) -> Option<&Tensor> {
+    Some(&**graph.constant(value).filter(|tensor| tensor.elem_type() == ElemType::FLOAT)?)
+}
+
 /// An initializer of floats that nothing else reads.
 fn own_floats(graph: &Graph, value: ValueId) -> Option<&Tensor> {
-    let tensor = graph.constant(value)?;
-    (tensor.elem_type() == ElemType::FLOAT && graph.value(value).uses().len() == 1)
-        .then_some(&**tensor)
+    floats(graph, value).filter(|_| graph.value(value).uses().len() == 1)
 }
 
 /// The sum with a constant that is all a result is used for, and the constant.
-fn added(graph: &Graph, result: ValueId) -> Option<(ValueId, ValueId)> {
+fn added(graph: &Graph, result: ValueId, floats: Constants) -> Option<(ValueId, ValueId)> {
     let reader = &graph[graph.only_use(result)?.node];
     if !reader.is("Add") {
         return None;
     }
     let mut others = reader.inputs().iter().copied().flatten().filter(|&value| value != result);
     let bias = others.next()?;
-    let last = *own_floats(graph, bias)?.dims().last()?;
+    let last = *floats(graph, bias)?.dims().last()?;
     let whole = graph.value(result).shape()?.last()?.value() == Some(last);
     whole.then_some((reader.output(0)?, bias))
 }
