@@ -2,9 +2,10 @@
 //!
 //! G = L · Lᵀ, L lower triangular. Δ · G = C, row by row of Δ and C, is then two triangular systems.
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayViewMut1, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
+use rayon::prelude::*;
 
-/// Columns eliminated together.
+/// Columns eliminated together, and rows solved for together.
 const BLOCK: usize = 64;
 
 /// L of a positive definite matrix; above the diagonal there is anything.
@@ -20,27 +21,34 @@ impl Cholesky {
             factor_block(&mut matrix, start, end)?;
             let diagonal = matrix.slice(s![start..end, start..end]).to_owned();
             for mut row in matrix.slice_mut(s![end.., start..end]).rows_mut() {
-                forward(&diagonal, &mut row);
+                forward(&diagonal.view(), &mut row);
             }
             let panel = matrix.slice(s![end.., start..end]).to_owned();
             // Rows below in strips: of a strip only what is not above the diagonal is read later.
-            for from in (end..size).step_by(BLOCK) {
-                let to = size.min(from + BLOCK);
-                let left = panel.slice(s![from - end..to - end, ..]);
-                let right = panel.slice(s![..to - end, ..]);
-                let mut strip = matrix.slice_mut(s![from..to, end..to]);
-                general_mat_mul(-1.0, &left, &right.t(), 1.0, &mut strip);
-            }
+            let mut rest = matrix.slice_mut(s![end.., end..]);
+            let mut strips: Vec<_> = rest.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
+            strips.par_iter_mut().enumerate().for_each(|(index, strip)| {
+                let (from, to) = (index * BLOCK, index * BLOCK + strip.nrows());
+                let (left, right) = (panel.slice(s![from..to, ..]), panel.slice(s![..to, ..]));
+                let mut own = strip.slice_mut(s![.., ..to]);
+                general_mat_mul(-1.0, &left, &right.t(), 1.0, &mut own);
+            });
         }
         Some(Self(matrix))
     }
 
     /// Replaces every row c by the δ with δ · G = c.
     pub(crate) fn solve_rows(&self, rows: &mut Array2<f64>) {
-        for mut row in rows.rows_mut() {
-            forward(&self.0, &mut row);
-            backward(&self.0, &mut row);
-        }
+        self.for_strips(rows, |strip| {
+            self.forward(strip);
+            self.backward(strip);
+        });
+    }
+
+    /// C L⁻ᵀ, whose row y is the solution of L · y = c for the row c.
+    pub(crate) fn forward_rows(&self, mut rows: Array2<f64>) -> Array2<f64> {
+        self.for_strips(&mut rows, |strip| self.forward(strip));
+        rows
     }
 
     /// L; above the diagonal there is anything.
@@ -50,11 +58,7 @@ impl Cholesky {
 
     /// L⁻ᵀ, upper triangular: row i is the x with L · x = eᵢ.
     pub(crate) fn inverse_transposed(&self) -> Array2<f64> {
-        let mut inverse = Array2::eye(self.0.nrows());
-        for mut row in inverse.rows_mut() {
-            forward(&self.0, &mut row);
-        }
-        inverse
+        self.forward_rows(Array2::eye(self.0.nrows()))
     }
 
     /// G⁻¹.
@@ -62,6 +66,45 @@ impl Cholesky {
         let mut inverse = Array2::eye(self.0.nrows());
         self.solve_rows(&mut inverse);
         inverse
+    }
+
+    /// Works on rows in strips, for each of which the factor is read once.
+    fn for_strips(
+        &self,
+        rows: &mut Array2<f64>,
+        work: impl Fn(&mut ArrayViewMut2<'_, f64>) + Sync,
+    ) {
+        let mut strips: Vec<_> = rows.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
+        strips.par_iter_mut().for_each(|strip| work(strip));
+    }
+
+    /// Replaces every row b by the y with L · y = b.
+    fn forward(&self, rows: &mut ArrayViewMut2<'_, f64>) {
+        let size = self.0.nrows();
+        let zeros =
+            |row: ArrayView1<'_, f64>| row.iter().take_while(|number| **number == 0.0).count();
+        let first = rows.rows().into_iter().map(zeros).min().unwrap_or(size);
+        for start in (first / BLOCK * BLOCK..size).step_by(BLOCK) {
+            let end = size.min(start + BLOCK);
+            let (known, mut own) = rows.multi_slice_mut((s![.., ..start], s![.., start..end]));
+            let left = self.0.slice(s![start..end, ..start]);
+            general_mat_mul(-1.0, &known, &left.t(), 1.0, &mut own);
+            let diagonal = self.0.slice(s![start..end, start..end]);
+            own.rows_mut().into_iter().for_each(|mut row| forward(&diagonal, &mut row));
+        }
+    }
+
+    /// Replaces every row y by the x with Lᵀ · x = y.
+    fn backward(&self, rows: &mut ArrayViewMut2<'_, f64>) {
+        let size = self.0.nrows();
+        for start in (0..size).step_by(BLOCK).rev() {
+            let end = size.min(start + BLOCK);
+            let (mut own, known) = rows.multi_slice_mut((s![.., start..end], s![.., end..]));
+            let below = self.0.slice(s![end.., start..end]);
+            general_mat_mul(-1.0, &known, &below, 1.0, &mut own);
+            let diagonal = self.0.slice(s![start..end, start..end]);
+            own.rows_mut().into_iter().for_each(|mut row| backward(&diagonal, &mut row));
+        }
     }
 }
 
@@ -85,7 +128,7 @@ fn factor_block(matrix: &mut Array2<f64>, start: usize, end: usize) -> Option<()
 }
 
 /// y with L · y = b, in place.
-fn forward(lower: &Array2<f64>, row: &mut ArrayViewMut1<'_, f64>) {
+fn forward(lower: &ArrayView2<'_, f64>, row: &mut ArrayViewMut1<'_, f64>) {
     let first = row.iter().position(|&number| number != 0.0).unwrap_or(row.len());
     for index in first..row.len() {
         let known = lower.slice(s![index, first..index]).dot(&row.slice(s![first..index]));
@@ -94,7 +137,7 @@ fn forward(lower: &Array2<f64>, row: &mut ArrayViewMut1<'_, f64>) {
 }
 
 /// x with Lᵀ · x = y, in place.
-fn backward(lower: &Array2<f64>, row: &mut ArrayViewMut1<'_, f64>) {
+fn backward(lower: &ArrayView2<'_, f64>, row: &mut ArrayViewMut1<'_, f64>) {
     for index in (0..row.len()).rev() {
         let number = row[index] / lower[(index, index)];
         row[index] = number;

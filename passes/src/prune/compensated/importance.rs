@@ -62,7 +62,7 @@ impl Network<'_> {
     /// The place in the order in which channels go; channels that stay have none.
     fn surgeon(&self, group: &Group, reads: Vec<Read<'_>>) -> Vec<f64> {
         let reader = |read: Read<'_>| {
-            Reader::new(read.product.rows(&self.model.graph)?, read.gram, read.columns)
+            Reader::new(&read.product.rows(&self.model.graph)?, read.gram, read.columns)
         };
         let mut readers: Vec<Reader> = reads.into_iter().filter_map(reader).collect();
         let mut scores = vec![f64::INFINITY; group.size];

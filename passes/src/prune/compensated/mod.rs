@@ -42,6 +42,7 @@ mod moments;
 mod network;
 mod obs;
 pub(super) mod products;
+mod reader;
 mod refit;
 mod renormalize;
 mod schedule;

@@ -1,137 +1,183 @@
 //! The order in which channels go, each judged with the others making up for it.
 //!
 //! Optimal Brain Surgeon (Hassibi and Stork 1993) for the columns S of a channel in the weights W of a product,
-//! H = E\[x xᵀ\] + λ I:
+//! H = E\[x xᵀ\] + λ I and C Cᵀ = (H⁻¹)_SS:
 //!
-//! loss(S) = tr(W_S ((H⁻¹)_SS)⁻¹ W_Sᵀ)
+//! loss(S) = tr(G), G = C⁻¹ (WᵀW)_SS C⁻ᵀ
 //!
-//! W ← W − W_S ((H⁻¹)_SS)⁻¹ (H⁻¹)_S:, H⁻¹ ← H⁻¹ − (H⁻¹)_:S ((H⁻¹)_SS)⁻¹ (H⁻¹)_S:
+//! W ← W − W_S C⁻ᵀ lᵀ, H⁻¹ ← H⁻¹ − l lᵀ, l = (H⁻¹)_:S C⁻ᵀ
+//!
+//! WᵀW ← WᵀW − l yᵀ − y lᵀ, y = (WᵀW)_:S C⁻ᵀ − ½ l G
+//!
+//! As in a Cholesky factorization with pivots, what goes is moved to the front, where its columns are replaced by l and y;
+//! the others stay as they were at the start, and what l and y take from them is computed for those that go next alone.
 //!
 //! A channel that several products read costs the sum over them of loss / E‖W x‖².
 use super::moments::ridge;
 use crate::linear_algebra::cholesky::Cholesky;
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
+
+/// Rows that are computed together.
+const ROWS: usize = 64;
 
 /// A product that reads the channels.
 pub(super) struct Reader {
-    weights: Array2<f64>,
+    /// H⁻¹ at the start, with l in the columns of what is gone.
     inverse: Array2<f64>,
+    /// WᵀW at the start, with y in the columns of what is gone.
+    products: Array2<f64>,
     /// 1 / E‖W x‖².
     scale: f64,
-    /// The columns of every channel, by number; none of channels it does not read.
-    columns: Vec<Vec<usize>>,
+    /// Columns that are gone, the first ones.
+    gone: usize,
+    /// Which column of the weights stands at a place.
+    columns: Vec<usize>,
+    /// Where a column of the weights stands.
+    places: Vec<usize>,
+    channels: Vec<Channel>,
+}
+
+/// The columns of a channel; none of one that the product does not read.
+struct Channel {
+    columns: Vec<usize>,
+    /// (H⁻¹)_SS as it is now.
+    inverse: Array2<f64>,
+    /// (WᵀW)_SS as it is now.
+    products: Array2<f64>,
+}
+
+impl Channel {
+    /// C and G.
+    fn factor(&self) -> Option<(Cholesky, Array2<f64>)> {
+        let factor = Cholesky::new(self.inverse.clone())?;
+        let half = factor.forward_rows(self.products.clone());
+        let whole = factor.forward_rows(half.reversed_axes());
+        Some((factor, whole))
+    }
 }
 
 impl Reader {
     /// None when the moments do not allow it.
     pub(super) fn new(
-        weights: Array2<f64>,
-        gram: Array2<f64>,
-        columns: Vec<Vec<usize>>,
-    ) -> Option<Self> {
-        let (mut reader, gram) = Self::with_gram(weights, gram, columns)?;
-        reader.inverse = Cholesky::new(gram)?.inverse();
-        Some(reader)
-    }
-
-    /// A reader whose inverse matrix is still to come, and H.
-    pub(super) fn with_gram(
-        weights: Array2<f64>,
+        weights: &Array2<f64>,
         mut gram: Array2<f64>,
         columns: Vec<Vec<usize>>,
-    ) -> Option<(Self, Array2<f64>)> {
-        let energy = (weights.dot(&gram) * &weights).sum();
+    ) -> Option<Self> {
+        let energy = (weights.dot(&gram) * weights).sum();
         let scale = if energy > 0.0 { 1.0 / energy } else { return None };
         let ridge = ridge(&gram);
         gram.diag_mut().mapv_inplace(|number| number + ridge);
-        let inverse = Array2::zeros((0, 0));
-        Some((Self { weights, inverse, scale, columns }, gram))
-    }
-
-    /// W H, of weights from which nothing went.
-    pub(super) fn target(&self, gram: &Array2<f64>) -> Array2<f64> {
-        self.weights.dot(gram)
-    }
-
-    /// 1 / E‖W x‖².
-    pub(super) fn scale(&self) -> f64 {
-        self.scale
-    }
-
-    /// The weights and the inverse matrix of the columns that are left.
-    pub(super) fn state(&self) -> (&Array2<f64>, &Array2<f64>) {
-        (&self.weights, &self.inverse)
-    }
-
-    /// Puts others in their place, with the columns of every channel.
-    pub(super) fn replace(
-        &mut self,
-        weights: Array2<f64>,
-        inverse: Array2<f64>,
-        columns: Vec<Vec<usize>>,
-    ) {
-        (self.weights, self.inverse, self.columns) = (weights, inverse, columns);
-    }
-
-    /// ((H⁻¹)_SS)⁻¹.
-    fn block(&self, columns: &[usize]) -> Option<Cholesky> {
-        let entry = |(row, column)| self.inverse[(columns[row], columns[column])];
-        Cholesky::new(Array2::from_shape_fn((columns.len(), columns.len()), entry))
+        let inverse = Cholesky::new(gram)?.inverse();
+        let products = weights.t().dot(weights);
+        let channel = |columns: Vec<usize>| {
+            let own =
+                |matrix: &Array2<f64>| matrix.select(Axis(0), &columns).select(Axis(1), &columns);
+            Channel { inverse: own(&inverse), products: own(&products), columns }
+        };
+        let channels = columns.into_iter().map(channel).collect();
+        let numbers: Vec<usize> = (0..weights.ncols()).collect();
+        let (columns, places) = (numbers.clone(), numbers);
+        Some(Self { inverse, products, scale, gone: 0, columns, places, channels })
     }
 
     /// What is lost when a channel goes, in parts of E‖W x‖².
-    pub(super) fn loss(&self, channel: usize) -> f64 {
-        let columns = &self.columns[channel];
-        if columns.is_empty() {
-            return 0.0;
+    fn loss(&self, channel: usize) -> f64 {
+        let own = &self.channels[channel];
+        match own.factor() {
+            _ if own.columns.is_empty() => 0.0,
+            Some((_, products)) => products.diag().sum() * self.scale,
+            None => f64::INFINITY,
         }
-        let Some(block) = self.block(columns) else { return f64::INFINITY };
-        let weights = self.weights.select(Axis(1), columns);
-        let mut solved = weights.clone();
-        block.solve_rows(&mut solved);
-        (&solved * &weights).sum() * self.scale
     }
 
-    /// Takes a channel out of the weights and the matrix.
-    pub(super) fn remove(&mut self, channel: usize) {
-        let columns = std::mem::take(&mut self.columns[channel]);
+    /// Takes a channel out.
+    fn remove(&mut self, channel: usize) {
+        let columns = std::mem::take(&mut self.channels[channel].columns);
         if columns.is_empty() {
             return;
         }
-        let size = self.inverse.nrows();
-        let stay: Vec<usize> = (0..size).filter(|index| !columns.contains(index)).collect();
-        let mut new = vec![usize::MAX; size];
-        stay.iter().enumerate().for_each(|(to, &from)| new[from] = to);
-        if let Some(block) = self.block(&columns) {
-            let rows = self.inverse.select(Axis(0), &columns);
-            let solve = |matrix: &Array2<f64>| {
-                let mut solved = matrix.select(Axis(1), &columns);
-                block.solve_rows(&mut solved);
-                solved
+        for (index, &column) in columns.iter().enumerate() {
+            self.swap(self.gone + index, self.places[column]);
+        }
+        let (start, end) = (self.gone, self.gone + columns.len());
+        let factor = self.channels[channel].factor();
+        let rows = |matrix: &Array2<f64>| matrix.slice(s![start..end, ..start]).to_owned();
+        let own = Own { factor, inverse: rows(&self.inverse), products: rows(&self.products) };
+        let mut inverse = self.inverse.slice_mut(s![end.., ..end]);
+        let mut products = self.products.slice_mut(s![end.., ..end]);
+        let inverse = inverse.axis_chunks_iter_mut(Axis(0), ROWS);
+        let mut strips: Vec<_> =
+            inverse.zip(products.axis_chunks_iter_mut(Axis(0), ROWS)).collect();
+        strips.par_iter_mut().for_each(|(inverse, products)| own.take(inverse, products));
+        self.gone = end;
+        let (inverse, products, places) = (&self.inverse, &self.products, &self.places);
+        for other in self.channels.iter_mut().filter(|other| !other.columns.is_empty()) {
+            let rows = |matrix: &Array2<f64>| {
+                let rows: Vec<usize> = other.columns.iter().map(|&column| places[column]).collect();
+                matrix.slice(s![.., start..end]).select(Axis(0), &rows)
             };
-            let (weights, inverse) = (solve(&self.weights), solve(&self.inverse));
-            self.weights -= &weights.dot(&rows);
-            self.inverse -= &inverse.dot(&rows);
+            let (taken, crossed) = (rows(inverse), rows(products));
+            let cross = taken.dot(&crossed.t());
+            other.inverse -= &taken.dot(&taken.t());
+            other.products -= &(&cross + &cross.t());
         }
-        self.weights = self.weights.select(Axis(1), &stay);
-        self.inverse = compact(&self.inverse, &stay);
-        for column in self.columns.iter_mut().flatten() {
-            *column = new[*column];
+    }
+
+    /// Exchanges what stands at two places, neither of which is gone.
+    fn swap(&mut self, a: usize, b: usize) {
+        if a == b {
+            return;
         }
+        for matrix in [&mut self.inverse, &mut self.products] {
+            let (low, high) = (a.min(b), a.max(b));
+            let (mut above, mut below) = matrix.view_mut().split_at(Axis(0), high);
+            let (mut one, mut other) = (above.row_mut(low), below.row_mut(0));
+            one.iter_mut().zip(&mut other).for_each(|(one, other)| std::mem::swap(one, other));
+            let mut left = matrix.slice_mut(s![self.gone.., ..]);
+            left.rows_mut().into_iter().for_each(|mut row| row.swap(a, b));
+        }
+        self.columns.swap(a, b);
+        self.places[self.columns[a]] = a;
+        self.places[self.columns[b]] = b;
     }
 }
 
-fn compact(matrix: &Array2<f64>, stay: &[usize]) -> Array2<f64> {
-    let mut smaller = Array2::zeros((stay.len(), stay.len()));
-    for (mut row, &from) in smaller.rows_mut().into_iter().zip(stay) {
-        let whole = matrix.slice(s![from, ..]);
-        row.iter_mut().zip(stay).for_each(|(number, &column)| *number = whole[column]);
-    }
-    smaller
+/// What goes: C and G, and its rows of all l and y before it.
+struct Own {
+    factor: Option<(Cholesky, Array2<f64>)>,
+    inverse: Array2<f64>,
+    products: Array2<f64>,
 }
 
-/// Steps that go one after another, least loss first: for every step the channels it takes.
+impl Own {
+    /// Computes l and y in the last columns of rows that stay. What has no C takes nothing along.
+    fn take(&self, inverse: &mut ArrayViewMut2<'_, f64>, products: &mut ArrayViewMut2<'_, f64>) {
+        let known = self.inverse.ncols();
+        let (before, mut taken) = inverse.view_mut().split_at(Axis(1), known);
+        let (crossed_before, mut crossed) = products.view_mut().split_at(Axis(1), known);
+        let Some((factor, own)) = &self.factor else {
+            taken.fill(0.0);
+            crossed.fill(0.0);
+            return;
+        };
+        let dot = |a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>| a.dot(&b);
+        for row in 0..taken.nrows() {
+            let (l, y) = (before.row(row), crossed_before.row(row));
+            for column in 0..taken.ncols() {
+                let (own_l, own_y) = (self.inverse.row(column), self.products.row(column));
+                taken[(row, column)] -= dot(l, own_l);
+                crossed[(row, column)] -= dot(l, own_y) + dot(y, own_l);
+            }
+        }
+        let l = factor.forward_rows(taken.to_owned());
+        let y = factor.forward_rows(crossed.to_owned()) - 0.5 * l.dot(own);
+        taken.assign(&l);
+        crossed.assign(&y);
+    }
+}
+
+/// Steps that go one after another, least loss first: for every step the channel it takes.
 pub(super) fn order(readers: &mut [Reader], channels: &[usize]) -> Vec<usize> {
     let mut left = channels.to_vec();
     let mut order = Vec::with_capacity(left.len());
@@ -151,73 +197,36 @@ pub(super) fn order(readers: &mut [Reader], channels: &[usize]) -> Vec<usize> {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
-    use super::*;
-    use ndarray::array;
-
-    pub(in super::super) fn gram() -> Array2<f64> {
-        array![
-            [4.0, 1.0, 0.5, 0.0],
-            [1.0, 3.0, 1.5, 0.2],
-            [0.5, 1.5, 2.0, 0.9],
-            [0.0, 0.2, 0.9, 1.0],
-        ]
-    }
-
-    pub(in super::super) fn weights() -> Array2<f64> {
-        array![[1.0, -0.5, 0.8, 0.3], [0.2, 0.7, -0.4, 0.9]]
-    }
-
-    /// min over W′ with zero columns `gone` of tr((W − W′) H (W − W′)ᵀ), H with the ridge, from the normal
-    /// equations of the columns that stay.
-    pub(in super::super) fn least_loss(gone: &[usize]) -> f64 {
-        let mut matrix = gram();
-        let ridge = ridge(&matrix);
-        matrix.diag_mut().mapv_inplace(|number| number + ridge);
-        let stay: Vec<usize> = (0..4).filter(|index| !gone.contains(index)).collect();
-        let weights = weights();
-        let lost = weights.select(Axis(1), gone);
-        let cross = matrix.select(Axis(0), gone).select(Axis(1), &stay);
-        let mut change = lost.dot(&cross);
-        Cholesky::new(compact(&matrix, &stay)).expect("positive definite").solve_rows(&mut change);
-        let mut error = Array2::<f64>::zeros(weights.dim());
-        for (index, &column) in gone.iter().enumerate() {
-            error.column_mut(column).assign(&lost.column(index));
-        }
-        for (index, &column) in stay.iter().enumerate() {
-            error.column_mut(column).assign(&-&change.column(index));
-        }
-        (error.dot(&matrix) * &error).sum()
-    }
-}
-
-#[cfg(test)]
 mod tests {
-    use super::testing::{gram, least_loss, weights};
+    use super::super::reader::testing::{gram, least_loss, weights};
     use super::*;
 
     fn reader(columns: Vec<Vec<usize>>) -> Reader {
-        Reader::new(weights(), gram(), columns).expect("positive definite")
+        Reader::new(&weights(), gram(), columns).expect("positive definite")
+    }
+
+    fn singles() -> Vec<Vec<usize>> {
+        (0..4).map(|column| vec![column]).collect()
     }
 
     #[test]
     fn losses_are_those_of_all_least_squares() {
-        let mut reader = reader((0..4).map(|column| vec![column]).collect());
-        let scale = reader.scale;
-        for channel in 0..4 {
-            assert!((reader.loss(channel) / scale - least_loss(&[channel])).abs() < 1e-9);
-        }
-        reader.remove(1);
-        for channel in [0, 2, 3] {
-            let both = least_loss(&[1, channel]) - least_loss(&[1]);
-            assert!((reader.loss(channel) / scale - both).abs() < 1e-9, "{channel}");
+        let mut gone: Vec<usize> = Vec::new();
+        let mut reader = reader(singles());
+        for next in [2, 0, 3] {
+            for channel in (0..4).filter(|channel| !gone.contains(channel)) {
+                let all: Vec<usize> = gone.iter().copied().chain([channel]).collect();
+                let loss = least_loss(&all) - least_loss(&gone);
+                assert!((reader.loss(channel) / reader.scale - loss).abs() < 1e-9, "{all:?}");
+            }
+            reader.remove(next);
+            gone.push(next);
         }
     }
 
     #[test]
     fn the_order_is_that_of_trying_everything() {
-        let order =
-            order(&mut [reader((0..4).map(|column| vec![column]).collect())], &[0, 1, 2, 3]);
+        let order = order(&mut [reader(singles())], &[0, 1, 2, 3]);
         let mut gone: Vec<usize> = Vec::new();
         for &found in &order {
             let left = (0..4).filter(|channel| !gone.contains(channel));
@@ -233,11 +242,29 @@ mod tests {
 
     #[test]
     fn a_channel_may_be_several_columns_of_several_products() {
-        let two = || vec![vec![0, 1], vec![2, 3]];
+        let two = || vec![vec![0, 3], vec![1], vec![2]];
         let mut readers = [reader(two()), reader(two())];
         let scale = readers[0].scale;
-        assert!((readers[0].loss(0) / scale - least_loss(&[0, 1])).abs() < 1e-9);
+        assert!((readers[0].loss(0) / scale - least_loss(&[0, 3])).abs() < 1e-9);
+        readers[0].remove(1);
+        let both = least_loss(&[0, 1, 3]) - least_loss(&[1]);
+        assert!((readers[0].loss(0) / scale - both).abs() < 1e-9);
+        readers[0].remove(0);
+        let last = least_loss(&[0, 1, 2, 3]) - least_loss(&[0, 1, 3]);
+        assert!((readers[0].loss(2) / scale - last).abs() < 1e-9);
+        let columns = vec![vec![0, 1], vec![2, 3], Vec::new()];
+        let mut readers = [reader(columns.clone()), reader(columns)];
         let first = if least_loss(&[0, 1]) < least_loss(&[2, 3]) { 0 } else { 1 };
-        assert_eq!(order(&mut readers, &[0, 1]), [first, 1 - first]);
+        assert_eq!(order(&mut readers, &[0, 1, 2]), [2, first, 1 - first]);
+    }
+
+    #[test]
+    fn what_can_not_be_factored_goes_last_and_takes_nothing_along() {
+        let mut reader = reader(singles());
+        let before = reader.loss(1);
+        reader.channels[0].inverse.fill(0.0);
+        assert_eq!(reader.loss(0), f64::INFINITY);
+        reader.remove(0);
+        assert_eq!(reader.loss(1), before);
     }
 }

@@ -6,8 +6,8 @@
 //! gain(S) = tr(E Q Eᵀ), E = W H_:S − W′ H_PS, Q = (H_SS − H_SP M H_PS)⁻¹
 //!
 //! and with Z = M H_PS, M becomes ((M + Z Q Zᵀ, −Z Q), (−Q Zᵀ, Q)), W′ becomes (W′ − E Q Zᵀ, E Q). Then the channel
-//! goes whose loss is least, as in [`obs`](super::obs).
-use super::obs::Reader;
+//! goes whose loss is least, as in [`reader`](super::reader).
+use super::reader::Reader;
 use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;
@@ -163,7 +163,7 @@ pub(super) fn exchange(
 
 #[cfg(test)]
 mod tests {
-    use super::super::obs::testing::{gram, least_loss, weights};
+    use super::super::reader::testing::{gram, least_loss, weights};
     use super::*;
 
     fn reader(gone: &[usize]) -> Rereader {
