@@ -9,7 +9,7 @@
 //! goes whose loss is least, as in [`reader`](super::reader).
 use super::reader::Reader;
 use crate::linear_algebra::cholesky::Cholesky;
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
@@ -18,6 +18,9 @@ const MOST: usize = 20;
 
 /// An exchange has to lower a loss by this part of it.
 const LEAST: f64 = 1e-6;
+
+/// Channels whose gains are computed together.
+const TOGETHER: usize = 64;
 
 /// A reader that knows what went.
 pub(super) struct Rereader {
@@ -76,31 +79,42 @@ impl Rereader {
         self.columns.iter().map(left).collect()
     }
 
-    fn returned(&self, channel: usize) -> Option<Return> {
-        let columns = &self.columns[channel];
-        let across = self.gram.select(Axis(0), &self.left).select(Axis(1), columns);
+    /// What channels bring that come back, each by itself.
+    fn returned(&self, channels: &[usize]) -> Vec<Option<Return>> {
+        let all: Vec<usize> =
+            channels.iter().flat_map(|&channel| self.columns[channel].iter().copied()).collect();
+        let across = self.gram.select(Axis(0), &self.left).select(Axis(1), &all);
         let (weights, inverse) = self.reader.state();
         let solved = inverse.dot(&across);
-        let error = self.target.select(Axis(1), columns) - weights.dot(&across);
-        let own = self.gram.select(Axis(0), columns).select(Axis(1), columns);
-        let inverse = Cholesky::new(own - across.t().dot(&solved))?.inverse();
-        Some(Return { error, inverse, solved })
+        let error = self.target.select(Axis(1), &all) - weights.dot(&across);
+        let mut start = 0;
+        let of_channel = |&channel: &usize| {
+            let columns = &self.columns[channel];
+            let place = s![.., start..start + columns.len()];
+            start += columns.len();
+            let (across, solved) = (across.slice(place), solved.slice(place).to_owned());
+            let own = self.gram.select(Axis(0), columns).select(Axis(1), columns);
+            let inverse = Cholesky::new(own - across.t().dot(&solved))?.inverse();
+            Some(Return { error: error.slice(place).to_owned(), inverse, solved })
+        };
+        channels.iter().map(of_channel).collect()
     }
 
-    /// What the loss falls by when a channel comes back.
-    fn gain(&self, channel: usize) -> f64 {
-        if self.columns[channel].is_empty() {
-            return 0.0;
-        }
-        let Some(back) = self.returned(channel) else { return 0.0 };
-        (back.error.dot(&back.inverse) * &back.error).sum() * self.reader.scale()
+    /// What the loss falls by when channels come back, each by itself.
+    fn gains(&self, channels: &[usize]) -> Vec<f64> {
+        let gain = |back: Option<Return>| {
+            let Some(back) = back else { return 0.0 };
+            (back.error.dot(&back.inverse) * &back.error).sum() * self.reader.scale()
+        };
+        self.returned(channels).into_iter().map(gain).collect()
     }
 
     fn restore(&mut self, channel: usize) -> Option<()> {
         if self.columns[channel].is_empty() {
             return Some(());
         }
-        let Return { error, inverse: corner, solved } = self.returned(channel)?;
+        let back = self.returned(&[channel]).pop().flatten()?;
+        let Return { error, inverse: corner, solved } = back;
         let (weights, inverse) = self.reader.state();
         let side = -solved.dot(&corner);
         let weights = concatenate(
@@ -122,6 +136,15 @@ impl Rereader {
     }
 }
 
+/// What the losses of all readers fall by when channels come back, each by itself.
+fn gains(readers: &[Rereader], channels: &[usize]) -> Vec<f64> {
+    let mut sums = vec![0.0; channels.len()];
+    for reader in readers {
+        sums.iter_mut().zip(reader.gains(channels)).for_each(|(sum, gain)| *sum += gain);
+    }
+    sums
+}
+
 /// The channels that go after exchanges with those that may go instead; `alike` says which may stand for each other.
 pub(super) fn exchange(
     readers: &mut [Rereader],
@@ -130,10 +153,8 @@ pub(super) fn exchange(
     alike: impl Fn(usize, usize) -> bool,
 ) -> Vec<usize> {
     for _ in 0..MOST {
-        let gains: Vec<f64> = gone
-            .par_iter()
-            .map(|&channel| readers.iter().map(|reader| reader.gain(channel)).sum())
-            .collect();
+        let gains: Vec<f64> =
+            gone.par_chunks(TOGETHER).flat_map_iter(|part| gains(readers, part)).collect();
         let Some(best) = (0..gone.len()).reduce(|best, index| {
             if gains[index].total_cmp(&gains[best]).is_gt() { index } else { best }
         }) else {
@@ -176,7 +197,7 @@ mod tests {
         let reader = reader(&[0, 2]);
         for (back, other) in [(0, 2), (2, 0)] {
             let gain = least_loss(&[0, 2]) - least_loss(&[other]);
-            assert!((reader.gain(back) / reader.reader.scale() - gain).abs() < 1e-9);
+            assert!((reader.gains(&[back])[0] / reader.reader.scale() - gain).abs() < 1e-9);
         }
     }
 
