@@ -136,7 +136,7 @@ pub(crate) struct Choice {
     #[arg(long, value_name = "N|auto")]
     pub(crate) round_to: Option<Rounding>,
     /// Remove the channels in this many rounds, and rank those that stay again after each; needs samples or a target.
-    /// Default 1, and for a target of which losses are measured a round for every time that it is halved.
+    /// Default 1, and 2 for a target below 0.4 with --data.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
 }

@@ -78,9 +78,8 @@ pub fn prune_by(
     options: &PruneOptions,
     progress: Progress<'_>,
 ) -> Result<Cut, Error> {
-    let made_up_for = data.is_some() || matches!(options.amount, Amount::Target(_));
-    let request = Request::new(model, options, made_up_for)?;
-    let Request { ranking, scope, .. } = request;
+    let request = Request::new(model, options, data.is_some())?;
+    let Request { ranking, scope, made_up_for, .. } = request;
     let (mut unmeasured, mut means) = (Vec::new(), None);
     let (plan, compensated, records) = if made_up_for {
         let Compensated { pruned, own, unmeasured: missing } =

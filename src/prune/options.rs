@@ -53,8 +53,8 @@ pub struct PruneOptions {
     pub round_to: Option<Rounding>,
     /// What a channel of an attention is.
     pub attention: Grain,
-    /// Rounds in which channels go, at least one; by default one, and where losses are measured one for every time that the
-    /// resource is halved.
+    /// Rounds in which channels go, at least one; by default one, and two where losses are measured on samples and less than
+    /// 0.4 of a resource is to be left.
     pub rounds: Option<usize>,
     /// What a target of latency is measured in.
     pub runtime: Runtime,

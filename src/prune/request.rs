@@ -12,8 +12,9 @@ use lapidary_passes::prune::{
 /// Channels by number of the group.
 pub(super) type Lists = Vec<(usize, Vec<usize>)>;
 
-/// Rounds when nobody says how many, at most.
-const MOST_ROUNDS: f64 = 4.0;
+/// Less than this share of a resource is found in two rounds. For a residual network the divergence is 2 % less then at 0.35,
+/// and 4 % more at 0.42; on samples that are made up it is more at both.
+const FAR: f64 = 0.4;
 
 /// What is asked for, of the groups of the model in the form in which they have their names.
 pub(super) struct Request<'a> {
@@ -27,15 +28,19 @@ pub(super) struct Request<'a> {
     pub(super) scope: Scope,
     /// Whether all that goes is listed.
     pub(super) listed: bool,
+    /// Whether what stays makes up for what goes, on samples that are given or made up.
+    pub(super) made_up_for: bool,
+    has_samples: bool,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(
         model: &Model,
         options: &'a PruneOptions,
-        made_up_for: bool,
+        has_samples: bool,
     ) -> Result<Self, Error> {
         let target = matches!(options.amount, Amount::Target(_));
+        let made_up_for = has_samples || target;
         let importance = options.importance.unwrap_or(match made_up_for {
             true => Importance::Obs,
             false => Importance::L2,
@@ -67,7 +72,18 @@ impl<'a> Request<'a> {
             let gradients = options.gradients.as_ref();
             Some(weight_scores(&base.graph, &analysis, &ranking, gradients).map_err(unscored)?)
         };
-        Ok(Self { options, base, analysis, limits, scores, ranking, scope, listed })
+        Ok(Self {
+            options,
+            base,
+            analysis,
+            limits,
+            scores,
+            ranking,
+            scope,
+            listed,
+            made_up_for,
+            has_samples,
+        })
     }
 
     /// The options for a graph of the model with these groups.
@@ -89,17 +105,16 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Rounds in which channels go: unless it is said, as many as it takes that each leaves at least half of what the
-    /// one before left.
+    /// Rounds in which channels go: unless it is said, two for a target that is far.
     fn rounds(&self) -> usize {
-        let halvings = match self.options.amount {
-            Amount::Target(Target { resource, share }) if resource != Resource::Latency => {
-                (-share.log2()).ceil().clamp(1.0, MOST_ROUNDS) as usize
+        let far = match self.options.amount {
+            Amount::Target(Target { resource, share }) => {
+                resource != Resource::Latency && share < FAR
             }
-            _ => 1,
+            _ => false,
         };
-        let measured = self.scope == Scope::Measured;
-        self.options.rounds.unwrap_or(if measured { halvings } else { 1 })
+        let twice = far && self.has_samples && self.scope == Scope::Measured;
+        self.options.rounds.unwrap_or(if twice { 2 } else { 1 })
     }
 
     /// The channels that go when all of them are listed, of a graph of the model with these groups.
