@@ -72,10 +72,10 @@ impl Cholesky {
     fn for_strips(
         &self,
         rows: &mut Array2<f64>,
-        work: impl Fn(&mut ArrayViewMut2<'_, f64>) + Sync,
+        work: impl Fn(&mut ArrayViewMut2<'_, f64>) + Send + Sync,
     ) {
         let mut strips: Vec<_> = rows.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
-        strips.par_iter_mut().for_each(|strip| work(strip));
+        strips.par_iter_mut().for_each(work);
     }
 
     /// Replaces every row b by the y with L · y = b.
