@@ -116,7 +116,7 @@ pub(super) fn check(
     {
         return Err(usage(
             format!("the ratio is {ratio}, expected at least 0 and below 1"),
-            "--ratio 0.3 removes three channels of ten",
+            "0.3 removes three channels of ten",
         ));
     }
     if made_up_for && !options.optimize {
