@@ -1,10 +1,11 @@
 //! What a model takes in a runtime, for pruning by it.
 use crate::data::synthetic;
+use crate::prune::executed;
 use crate::runtime::sized;
 use crate::{Dataset, Error, Runtime, optimize};
 use lapidary_exec::{ExecError, Inputs, RandomInputs, RunOptions, Runner};
 use lapidary_ir::Model;
-use lapidary_passes::prune::compensated::{Progress, PruneError};
+use lapidary_passes::prune::compensated::Progress;
 use lapidary_passes::prune::{Latency, ProductTimes, Rounding};
 use std::time::Duration;
 
@@ -23,12 +24,11 @@ pub(crate) fn latency(
 ) -> Result<(Latency, f64), Error> {
     progress("latency", 0, 0);
     let watch = runtime.stopwatch();
-    let fault = |error: PruneError| crate::prune::executed(error);
-    let inputs = one_sample(original, data).map_err(|error| fault(error.into()))?;
+    let inputs = one_sample(original, data).map_err(|error| executed(error.into()))?;
     let mut last = optimized.clone();
     optimize(&mut last)?;
     let times = watch.nanoseconds(&[(original, &inputs), (&last, &inputs)]);
-    let times = times.map_err(|error| fault(error.into()))?;
+    let times = times.map_err(|error| executed(error.into()))?;
     let (given, whole) = (times[0], times[1].max(1.0));
     let times = ProductTimes::measure(
         &sized(optimized, &inputs)?,

@@ -63,9 +63,8 @@ pub(crate) struct Amounts {
     #[arg(long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share)]
     pub(crate) bytes: Option<f64>,
     /// Keep this share of the time of one sample, measured on this machine in --runtime; other runtimes and machines may gain
-    /// more or less. Products are measured one by one, up to 20 s, then the
-    /// pruned model beside the original; what is asked for shrinks, up to three times, until that is as fast. Measured
-    /// times differ from run to run, and so do results.
+    /// more or less. Products are measured one by one, up to 20 s, then the pruned model beside the original; what is asked
+    /// for shrinks, up to three times, until that is as fast. Measured times differ from run to run, and so do results.
     #[arg(
         long, group = "target", group = "amount_of_all", value_name = "SHARE", value_parser = share,
         conflicts_with_all = ["blocks", "steps"]

@@ -23,7 +23,6 @@ pub(crate) fn run(options: &Compress, json: bool) -> Result<(), Error> {
         let progress = Progress::steps();
         let show = |what, done, all| progress.show(what, done, all);
         let cut = lapidary::prune_by(&mut model, Some(&data), &settings, &show)?;
-        road.passes(&cut.records);
         road.pruned(&cut, &settings, true);
         evaluation = road.step("prune", &model)?;
     }

@@ -99,14 +99,14 @@ fn the_channels_that_gradients_call_worth_least_go() {
 
 #[test]
 fn gradients_keep_more_accuracy_than_chance() {
-    for ratio in [0.15, 0.25] {
+    for (ratio, least) in [(0.15, 0.3), (0.25, 0.05)] {
         let seeds = ["0", "1", "2", "3", "4"];
         let random = |seed| pruned(ratio, &["--importance", "random", "--seed", seed]).1;
         let chance = seeds.map(random).iter().sum::<f64>() / seeds.len() as f64;
         for (importance, file) in GRADIENTS {
             let options = ["--importance", importance, "--gradients", file];
             let (_, accuracy) = pruned(ratio, &options);
-            assert!(accuracy > chance + 0.05, "{importance} {ratio}: {accuracy}, random {chance}");
+            assert!(accuracy > chance + least, "{importance} {ratio}: {accuracy}, random {chance}");
         }
     }
 }

@@ -2,6 +2,7 @@
 use crate::program::{fixture, lapidary, run_on};
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use tempfile::tempdir;
 
 fn last_step(report: &Value) -> &Value {
@@ -445,7 +446,15 @@ fn a_recipe_of_sensitivities_prunes() {
     assert!(free.count() >= 2, "{groups:?}");
     let left = report["recipe"]["left"]["macs"].as_f64().unwrap();
     assert!(left <= 0.6 && left > 0.5, "{left}");
-    let command = report["recipe"]["command"].as_str().unwrap();
+    let (pruned, share) = followed(report["recipe"]["command"].as_str().unwrap(), &out);
+    assert!((share - left).abs() < 0.01, "{share} {left}");
+    let losses = pruned["pruning"]["losses"].as_array().unwrap();
+    assert!(losses[2]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
+}
+
+/// Prunes as the command of a recipe says, to another file: the report, and the share of the multiply-accumulates that is
+/// left.
+fn followed(command: &str, out: &Path) -> (Value, f64) {
     let mut words: Vec<&str> = command.split(' ').skip(1).collect();
     let last = words.len() - 1;
     words[last] = out.to_str().unwrap();
@@ -454,9 +463,7 @@ fn a_recipe_of_sensitivities_prunes() {
     let pruned: Value = serde_json::from_str(&run.stdout).unwrap();
     let first = pruned["steps"][0]["macs"].as_f64().unwrap();
     let share = last_step(&pruned)["macs"].as_f64().unwrap() / first;
-    assert!((share - left).abs() < 0.01, "{share} {left}");
-    let losses = pruned["pruning"]["losses"].as_array().unwrap();
-    assert!(losses[2]["loss"].as_f64() < losses[0]["loss"].as_f64(), "{losses:?}");
+    (pruned, share)
 }
 
 #[test]
@@ -496,14 +503,7 @@ fn a_recipe_tells_heads_or_places_of_an_attention() {
     assert!(removed.iter().all(|removed| removed == &[4, 8]), "{removed:?}");
     let command = command.unwrap();
     assert!(command.contains("--attention places"), "{command}");
-    let mut words: Vec<&str> = command.split(' ').skip(1).collect();
-    let last = words.len() - 1;
-    words[last] = out.to_str().unwrap();
-    words.push("--json");
-    let run = lapidary(words).succeeds();
-    let pruned: Value = serde_json::from_str(&run.stdout).unwrap();
-    let first = pruned["steps"][0]["macs"].as_f64().unwrap();
-    let share = last_step(&pruned)["macs"].as_f64().unwrap() / first;
+    let (_, share) = followed(&command, &out);
     assert!(share < 0.65, "{share}");
 }
 
