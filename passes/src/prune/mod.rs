@@ -20,6 +20,7 @@ mod mean_replacement;
 #[cfg(test)]
 mod oracle;
 mod plan;
+mod products;
 mod propagate;
 mod ranking;
 mod relations;

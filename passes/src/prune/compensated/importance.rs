@@ -1,11 +1,11 @@
 //! How important each channel of a group is; the least important go first.
 use super::network::Network;
-use super::obs::{self, Reader};
-use super::products::Product;
+use super::obs::{self, Elimination};
 use super::swaps::{self, Rereader};
 use super::zeros::Live;
 use crate::prune::analysis::Group;
 use crate::prune::importance::{Norm, importance, numbers};
+use crate::prune::products::Product;
 use crate::prune::ranking::{Importance, Part, Ranking};
 use crate::prune::select::balances_of;
 use ndarray::{Array1, Array2};
@@ -62,9 +62,9 @@ impl Network<'_> {
     /// The place in the order in which channels go; channels that stay have none.
     fn surgeon(&self, group: &Group, reads: Vec<Read<'_>>) -> Vec<f64> {
         let reader = |read: Read<'_>| {
-            Reader::new(&read.product.rows(&self.model.graph)?, read.gram, read.columns)
+            Elimination::new(&read.product.rows(&self.model.graph)?, read.gram, read.columns)
         };
-        let mut readers: Vec<Reader> = reads.into_iter().filter_map(reader).collect();
+        let mut readers: Vec<Elimination> = reads.into_iter().filter_map(reader).collect();
         let mut scores = vec![f64::INFINITY; group.size];
         let order = obs::order(&mut readers, &group.removable);
         order.iter().enumerate().for_each(|(place, &number)| scores[number] = place as f64);

@@ -41,7 +41,6 @@ mod importance;
 mod moments;
 mod network;
 mod obs;
-pub(super) mod products;
 mod reader;
 mod refit;
 mod renormalize;

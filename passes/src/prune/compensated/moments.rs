@@ -45,6 +45,17 @@ pub(super) fn ridge(gram: &Array2<f64>) -> f64 {
     (RIDGE * mean).max(1e-12)
 }
 
+/// 1 / E‖W x‖² and H = E\[x xᵀ\] + λ I of what weights multiply; none where nothing comes out.
+pub(super) fn regularized(
+    weights: &Array2<f64>,
+    mut gram: Array2<f64>,
+) -> Option<(f64, Array2<f64>)> {
+    let energy = (weights.dot(&gram) * weights).sum();
+    let ridge = ridge(&gram);
+    gram.diag_mut().mapv_inplace(|number| number + ridge);
+    (energy > 0.0).then(|| (1.0 / energy, gram))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

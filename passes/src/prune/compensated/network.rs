@@ -1,11 +1,11 @@
 //! A network whose channels are to go: what its products multiply, and how they make up for what goes.
 use super::moments::{Moments, ridge};
-use super::products::Product;
 use super::watch::{quota, watch, windows};
 use super::{Progress, PruneError};
 use crate::linear_algebra::cholesky::Cholesky;
 use crate::prune::analysis::Analysis;
 use crate::prune::plan::ChannelPlan;
+use crate::prune::products::Product;
 use crate::prune::sequence::Sequence;
 use crate::samples::batches::Batches;
 use lapidary_ir::{Model, NodeId, Patch};

@@ -13,16 +13,16 @@
 //! the others stay as they were at the start, and what l and y take from them is computed for those that go next alone.
 //!
 //! A channel that several products read costs the sum over them of loss / E‖W x‖².
-use super::moments::ridge;
+use super::moments::regularized;
 use crate::linear_algebra::cholesky::Cholesky;
-use ndarray::{Array2, ArrayView1, ArrayViewMut2, Axis, s};
+use ndarray::{Array2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 /// Rows that are computed together.
 const ROWS: usize = 64;
 
-/// A product that reads the channels.
-pub(super) struct Reader {
+/// A product that channels are taken out of.
+pub(super) struct Elimination {
     /// H⁻¹ at the start, with l in the columns of what is gone.
     inverse: Array2<f64>,
     /// WᵀW at the start, with y in the columns of what is gone.
@@ -57,17 +57,14 @@ impl Channel {
     }
 }
 
-impl Reader {
+impl Elimination {
     /// None when the moments do not allow it.
     pub(super) fn new(
         weights: &Array2<f64>,
-        mut gram: Array2<f64>,
+        gram: Array2<f64>,
         columns: Vec<Vec<usize>>,
     ) -> Option<Self> {
-        let energy = (weights.dot(&gram) * weights).sum();
-        let scale = if energy > 0.0 { 1.0 / energy } else { return None };
-        let ridge = ridge(&gram);
-        gram.diag_mut().mapv_inplace(|number| number + ridge);
+        let (scale, gram) = regularized(weights, gram)?;
         let inverse = Cholesky::new(gram)?.inverse();
         let products = weights.t().dot(weights);
         let channel = |columns: Vec<usize>| {
@@ -161,13 +158,12 @@ impl Own {
             crossed.fill(0.0);
             return;
         };
-        let dot = |a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>| a.dot(&b);
         for row in 0..taken.nrows() {
             let (l, y) = (before.row(row), crossed_before.row(row));
             for column in 0..taken.ncols() {
                 let (own_l, own_y) = (self.inverse.row(column), self.products.row(column));
-                taken[(row, column)] -= dot(l, own_l);
-                crossed[(row, column)] -= dot(l, own_y) + dot(y, own_l);
+                taken[(row, column)] -= l.dot(&own_l);
+                crossed[(row, column)] -= l.dot(&own_y) + y.dot(&own_l);
             }
         }
         let l = factor.forward_rows(taken.to_owned());
@@ -178,7 +174,7 @@ impl Own {
 }
 
 /// Steps that go one after another, least loss first: for every step the channel it takes.
-pub(super) fn order(readers: &mut [Reader], channels: &[usize]) -> Vec<usize> {
+pub(super) fn order(readers: &mut [Elimination], channels: &[usize]) -> Vec<usize> {
     let mut left = channels.to_vec();
     let mut order = Vec::with_capacity(left.len());
     while !left.is_empty() {
@@ -201,8 +197,8 @@ mod tests {
     use super::super::reader::testing::{gram, least_loss, weights};
     use super::*;
 
-    fn reader(columns: Vec<Vec<usize>>) -> Reader {
-        Reader::new(&weights(), gram(), columns).expect("positive definite")
+    fn reader(columns: Vec<Vec<usize>>) -> Elimination {
+        Elimination::new(&weights(), gram(), columns).expect("positive definite")
     }
 
     fn singles() -> Vec<Vec<usize>> {

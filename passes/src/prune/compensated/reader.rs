@@ -6,7 +6,6 @@
 //! loss(S) = tr(W_S ((H⁻¹)_SS)⁻¹ W_Sᵀ)
 //!
 //! W ← W − W_S ((H⁻¹)_SS)⁻¹ (H⁻¹)_S:, H⁻¹ ← H⁻¹ − (H⁻¹)_:S ((H⁻¹)_SS)⁻¹ (H⁻¹)_S:
-use super::moments::ridge;
 use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, Axis, s};
 
@@ -21,23 +20,14 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// A reader whose inverse matrix is still to come, and H. None when nothing comes out of the product.
-    pub(super) fn with_gram(
+    /// Of the columns that are left the weights, H⁻¹, and the columns of every channel; with 1 / E‖W x‖² of all.
+    pub(super) fn new(
         weights: Array2<f64>,
-        mut gram: Array2<f64>,
+        inverse: Array2<f64>,
         columns: Vec<Vec<usize>>,
-    ) -> Option<(Self, Array2<f64>)> {
-        let energy = (weights.dot(&gram) * &weights).sum();
-        let scale = if energy > 0.0 { 1.0 / energy } else { return None };
-        let ridge = ridge(&gram);
-        gram.diag_mut().mapv_inplace(|number| number + ridge);
-        let inverse = Array2::zeros((0, 0));
-        Some((Self { weights, inverse, scale, columns }, gram))
-    }
-
-    /// W H, of weights from which nothing went.
-    pub(super) fn target(&self, gram: &Array2<f64>) -> Array2<f64> {
-        self.weights.dot(gram)
+        scale: f64,
+    ) -> Self {
+        Self { weights, inverse, scale, columns }
     }
 
     /// 1 / E‖W x‖².
@@ -48,16 +38,6 @@ impl Reader {
     /// The weights and the inverse matrix of the columns that are left.
     pub(super) fn state(&self) -> (&Array2<f64>, &Array2<f64>) {
         (&self.weights, &self.inverse)
-    }
-
-    /// Puts others in their place, with the columns of every channel.
-    pub(super) fn replace(
-        &mut self,
-        weights: Array2<f64>,
-        inverse: Array2<f64>,
-        columns: Vec<Vec<usize>>,
-    ) {
-        (self.weights, self.inverse, self.columns) = (weights, inverse, columns);
     }
 
     /// ((H⁻¹)_SS)⁻¹.
@@ -119,6 +99,7 @@ fn compact(matrix: &Array2<f64>, stay: &[usize]) -> Array2<f64> {
 
 #[cfg(test)]
 pub(super) mod testing {
+    use super::super::moments::ridge;
     use super::*;
     use ndarray::array;
 
@@ -160,14 +141,14 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use super::super::moments::regularized;
     use super::testing::{gram, least_loss, weights};
     use super::*;
 
     fn reader(columns: Vec<Vec<usize>>) -> Reader {
-        let own = Reader::with_gram(weights(), gram(), columns);
-        let (mut reader, gram) = own.expect("something comes out");
-        reader.inverse = Cholesky::new(gram).expect("positive definite").inverse();
-        reader
+        let (scale, gram) = regularized(&weights(), gram()).expect("something comes out");
+        let inverse = Cholesky::new(gram).expect("positive definite").inverse();
+        Reader::new(weights(), inverse, columns, scale)
     }
 
     #[test]

@@ -5,10 +5,10 @@
 use super::fit::Fit;
 use super::front::Front;
 use super::network::Network;
-use super::products::{Bias, Form, Product};
 use super::watch::{quota, results, watch, windows};
 use super::{Progress, PruneError};
 use crate::prune::plan::ChannelPlan;
+use crate::prune::products::{Bias, Form, Product};
 use crate::samples::batches::Batches;
 use lapidary_exec::Observation;
 use lapidary_ir::{Graph, Model, NodeId, Patch, ValueId};

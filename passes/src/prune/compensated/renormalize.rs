@@ -10,8 +10,8 @@
 //! for the products (W, b) of the original and (V, c) of the other; the same s and t take the products of the pruned
 //! one back.
 use super::front::Front;
-use super::products::Product;
 use super::{Demand, Options, Progress, PruneError, Pruned, prune_compensated, spread};
+use crate::prune::products::Product;
 use crate::prune::propagate::constant;
 use crate::samples::batches::Batches;
 use lapidary_exec::{Inputs, Observation};

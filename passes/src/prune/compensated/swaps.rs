@@ -7,11 +7,12 @@
 //!
 //! and with Z = M H_PS, M becomes ((M + Z Q Zᵀ, −Z Q), (−Q Zᵀ, Q)), W′ becomes (W′ − E Q Zᵀ, E Q). Then the channel
 //! goes whose loss is least, as in [`reader`](super::reader).
+use super::moments::regularized;
 use super::reader::Reader;
 use crate::linear_algebra::cholesky::Cholesky;
 use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Exchanges at most.
 const MOST: usize = 20;
@@ -50,33 +51,16 @@ impl Rereader {
         columns: Vec<Vec<usize>>,
         gone: &[usize],
     ) -> Option<Self> {
-        let (reader, gram) = Reader::with_gram(weights, gram, columns.clone())?;
-        let target = reader.target(&gram);
-        let left = (0..gram.nrows()).collect();
-        let mut own = Self { reader, gram, target, columns, left };
-        own.remove_all(gone)?;
-        Some(own)
-    }
-
-    /// Takes many channels out at once.
-    fn remove_all(&mut self, gone: &[usize]) -> Option<()> {
+        let (scale, gram) = regularized(&weights, gram)?;
+        let target = weights.dot(&gram);
         let lost: FxHashSet<usize> =
-            gone.iter().flat_map(|&channel| self.columns[channel].iter().copied()).collect();
-        self.left.retain(|column| !lost.contains(column));
-        let inner = self.gram.select(Axis(0), &self.left).select(Axis(1), &self.left);
+            gone.iter().flat_map(|&channel| columns[channel].iter().copied()).collect();
+        let left: Vec<usize> = (0..gram.nrows()).filter(|column| !lost.contains(column)).collect();
+        let inner = gram.select(Axis(0), &left).select(Axis(1), &left);
         let inverse = Cholesky::new(inner)?.inverse();
-        let weights = self.target.select(Axis(1), &self.left).dot(&inverse);
-        self.reader.replace(weights, inverse, self.places());
-        Some(())
-    }
-
-    /// The columns of every channel in the order of the reader.
-    fn places(&self) -> Vec<Vec<usize>> {
-        let mut places = vec![None; self.gram.nrows()];
-        self.left.iter().enumerate().for_each(|(place, &column)| places[column] = Some(place));
-        let left =
-            |columns: &Vec<usize>| columns.iter().filter_map(|&column| places[column]).collect();
-        self.columns.iter().map(left).collect()
+        let weights = target.select(Axis(1), &left).dot(&inverse);
+        let reader = Reader::new(weights, inverse, places(&columns, &left), scale);
+        Some(Self { reader, gram, target, columns, left })
     }
 
     /// What channels bring that come back, each by itself.
@@ -125,7 +109,8 @@ impl Rereader {
         let lower = concatenate(Axis(1), &[side.t(), corner.view()]);
         let inverse = concatenate(Axis(0), &[upper.ok()?.view(), lower.ok()?.view()]);
         self.left.extend(&self.columns[channel]);
-        self.reader.replace(weights.ok()?, inverse.ok()?, self.places());
+        let places = places(&self.columns, &self.left);
+        self.reader = Reader::new(weights.ok()?, inverse.ok()?, places, self.reader.scale());
         Some(())
     }
 
@@ -134,6 +119,16 @@ impl Rereader {
         self.left.retain(|column| !lost.contains(column));
         self.reader.remove(channel);
     }
+}
+
+/// The places of every channel's columns among those that are left.
+fn places(columns: &[Vec<usize>], left: &[usize]) -> Vec<Vec<usize>> {
+    let places: FxHashMap<usize, usize> =
+        left.iter().enumerate().map(|(place, &column)| (column, place)).collect();
+    let known = |columns: &Vec<usize>| {
+        columns.iter().filter_map(|column| places.get(column).copied()).collect()
+    };
+    columns.iter().map(known).collect()
 }
 
 /// What the losses of all readers fall by when channels come back, each by itself.

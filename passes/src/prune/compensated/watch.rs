@@ -1,6 +1,6 @@
 //! Runs parts of a model on samples and takes rows of what products multiply and give.
 use super::front::Front;
-use super::products::{Form, Product};
+use crate::prune::products::{Form, Product};
 use crate::samples::batches::Batches;
 use crate::samples::sampling::positions;
 use lapidary_exec::{ExecError, Inputs, Observation};

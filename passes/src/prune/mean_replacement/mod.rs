@@ -24,9 +24,9 @@ mod tests;
 
 use super::analysis::Analysis;
 use super::apply::ApplyError;
-use super::compensated::products::Product;
 use super::elements::Axis;
 use super::plan::ChannelPlan;
+use super::products::Product;
 use super::propagate::constant;
 use crate::fuse::weights;
 use lapidary_ir::{Dim, Graph, Model, NodeId, Patch, Port, ValueId};

@@ -5,10 +5,10 @@
 //! read y, W′ = W · T and b′ = b + W · t, unless their windows reach over zeros, to which t does not apply.
 use super::find::Block;
 use crate::prune::compensated::fit::Fit;
-use crate::prune::compensated::products::{Bias, Form, Product};
 use crate::prune::compensated::refit::limits;
 use crate::prune::compensated::watch::{quota, results, watch};
 use crate::prune::compensated::{ExecError, PruneError};
+use crate::prune::products::{Bias, Form, Product};
 use crate::samples::batches::Batches;
 use lapidary_exec::Observation;
 use lapidary_ir::{Graph, Model, NewNode, Node, Patch, Tensor, ValueId};

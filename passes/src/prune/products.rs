@@ -6,23 +6,23 @@ use ndarray::Array2;
 
 /// A Conv, Gemm or MatMul with constant weights of its own.
 #[derive(Clone, Debug)]
-pub(in crate::prune) struct Product {
-    pub(in crate::prune) node: NodeId,
-    pub(in crate::prune) input: ValueId,
+pub(super) struct Product {
+    pub(super) node: NodeId,
+    pub(super) input: ValueId,
     /// Its result, with the bias.
-    pub(in crate::prune) output: ValueId,
-    pub(in crate::prune) weight: ValueId,
-    pub(in crate::prune) bias: Bias,
-    pub(in crate::prune) form: Form,
+    pub(super) output: ValueId,
+    pub(super) weight: ValueId,
+    pub(super) bias: Bias,
+    pub(super) form: Form,
     /// The groups of a convolution.
-    pub(in crate::prune) groups: usize,
+    pub(super) groups: usize,
     /// Numbers in a window per channel of the input.
-    pub(in crate::prune) taps: usize,
+    pub(super) taps: usize,
 }
 
 /// Where the bias of a product is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::prune) enum Bias {
+pub(super) enum Bias {
     /// It can be an input of the node, and is one if there is a value.
     Slot(Option<ValueId>),
     /// A constant that the only reader of the result adds.
@@ -33,7 +33,7 @@ pub(in crate::prune) enum Bias {
 
 /// How the weights are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::prune) enum Form {
+pub(super) enum Form {
     /// W\[O, I/g, …\], read by a window that slides.
     Conv,
     /// W\[N, K\].
@@ -53,7 +53,7 @@ impl Product {
     }
 
     /// A product whose constants other nodes may read too.
-    pub(in crate::prune) fn reading(graph: &Graph, id: NodeId) -> Option<Self> {
+    pub(super) fn reading(graph: &Graph, id: NodeId) -> Option<Self> {
         Self::at(graph, id, floats)
     }
 
@@ -102,12 +102,12 @@ impl Product {
     }
 
     /// The axis of channels of the input.
-    pub(in crate::prune) fn input_axis(&self, graph: &Graph) -> Option<Axis> {
+    pub(super) fn input_axis(&self, graph: &Graph) -> Option<Axis> {
         self.channels(graph, self.input)
     }
 
     /// The axis of channels of the output.
-    pub(in crate::prune) fn output_axis(&self, graph: &Graph) -> Option<Axis> {
+    pub(super) fn output_axis(&self, graph: &Graph) -> Option<Axis> {
         self.channels(graph, self.output)
     }
 
@@ -123,12 +123,12 @@ impl Product {
     }
 
     /// Whether a bias can make up for a change of the mean.
-    pub(in crate::prune) fn has_bias(&self) -> bool {
+    pub(super) fn has_bias(&self) -> bool {
         self.bias != Bias::Nowhere
     }
 
     /// W, a row per output channel.
-    pub(in crate::prune) fn rows(&self, graph: &Graph) -> Option<Array2<f64>> {
+    pub(super) fn rows(&self, graph: &Graph) -> Option<Array2<f64>> {
         let numbers: Vec<f64> =
             graph.constant(self.weight)?.to_f32()?.into_iter().map(f64::from).collect();
         let outputs = self.outputs(graph)?;
@@ -142,7 +142,7 @@ impl Product {
     }
 
     /// b, a number per output channel.
-    pub(in crate::prune) fn offsets(&self, graph: &Graph) -> Option<Vec<f64>> {
+    pub(super) fn offsets(&self, graph: &Graph) -> Option<Vec<f64>> {
         match self.bias {
             Bias::Slot(Some(bias)) | Bias::Added(bias) => {
                 Some(graph.constant(bias)?.to_f32()?.into_iter().map(f64::from).collect())
@@ -153,7 +153,7 @@ impl Product {
 
     /// The channel of the input that the weight in a row and a column multiplies, W being of these dimensions: row o
     /// belongs to group o / (O/g), and column j of it reads channel o / (O/g) · I/g + j / taps.
-    pub(in crate::prune) fn input_channel(
+    pub(super) fn input_channel(
         &self,
         (outputs, size): (usize, usize),
         row: usize,
@@ -164,18 +164,18 @@ impl Product {
     }
 
     /// Whether its bias is added by another node.
-    pub(in crate::prune) fn is_added_apart(&self) -> bool {
+    pub(super) fn is_added_apart(&self) -> bool {
         matches!(self.bias, Bias::Added(_))
     }
 
     /// Whether it reads every channel of its input for itself: row o reads channel o / m.
-    pub(in crate::prune) fn is_depthwise(&self, graph: &Graph) -> bool {
+    pub(super) fn is_depthwise(&self, graph: &Graph) -> bool {
         let columns = graph.constant(self.weight).and_then(|weight| weight.dims().get(1).copied());
         self.form == Form::Conv && self.groups > 1 && columns == Some(1)
     }
 
     /// What it multiplies, for an input of these dimensions.
-    pub(in crate::prune) fn windows(&self, graph: &Graph, dims: &[usize]) -> Option<Windows> {
+    pub(super) fn windows(&self, graph: &Graph, dims: &[usize]) -> Option<Windows> {
         match self.form {
             Form::Conv => {
                 let kernel = graph.constant(self.weight)?.dims().get(2..)?;
@@ -186,7 +186,7 @@ impl Product {
     }
 
     /// Adds numbers to the bias, which it gets if there is none. Other readers of the same bias keep it as it is.
-    pub(in crate::prune) fn shift(&self, graph: &Graph, patch: &mut Patch, added: &[f64]) {
+    pub(super) fn shift(&self, graph: &Graph, patch: &mut Patch, added: &[f64]) {
         let Some(offsets) = self.offsets(graph) else { return };
         let numbers: Vec<f32> =
             offsets.iter().zip(added).map(|(offset, added)| (offset + added) as f32).collect();
